@@ -1,0 +1,414 @@
+"""Refs in Git's "files" format: loose files and ``packed-refs``, under Git's own locks.
+
+Written here and not left to dulwich because its every lookup parses ``packed-refs``
+whole: with 100,000 runs that is 60 ms a run. This module finds one name by bisection.
+Sources: git-scm.com/docs/gitrepository-layout, git-pack-refs; the lock is a file
+``<name>.lock`` made with O_EXCL and renamed into place.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
+
+_HEX = re.compile(r"^[0-9a-f]{40}\Z")
+_BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.")
+_LOCK_WAIT = 5.0
+ANY = "any"
+
+
+def check_ref_name(name: str) -> str:
+    """Return ``name`` if Git would take it (git-scm.com/docs/git-check-ref-format).
+
+    Raises:
+        InvalidParameterValue: It wouldn't.
+    """
+    if not name or _BAD_NAME.search(name) or name == "@":
+        raise InvalidParameterValue(f"Git doesn't take {name!r} as a ref name")
+    return name
+
+
+class RefStore:
+    """The refs of one repository.
+
+    Args:
+        common_dir: The Git common directory.
+        git_dir: This worktree's Git directory, which holds its HEAD.
+    """
+
+    def __init__(self, common_dir: str, git_dir: str) -> None:
+        self.common_dir = common_dir
+        self.git_dir = git_dir
+
+    def _path(self, name: str) -> str:
+        own = name == "HEAD" or name.startswith(("refs/bisect/", "refs/worktree/"))
+        return f"{self.git_dir if own else self.common_dir}/{name}"
+
+    # -- reading
+
+    def read(self, name: str) -> str | None:
+        """The commit that a ref names, symbolic refs followed, or None where there is none."""
+        for _ in range(6):
+            value = self._read_one(name)
+            if value is None or not value.startswith("ref: "):
+                return value
+            name = value[5:].strip()
+        return None
+
+    def symbolic(self, name: str) -> str | None:
+        """The ref that a symbolic ref points at, or None where it isn't one."""
+        value = self._read_one(name)
+        return value[5:].strip() if value and value.startswith("ref: ") else None
+
+    def _read_one(self, name: str) -> str | None:
+        # A loose ref may be packed and removed between the two looks: look twice.
+        for _ in range(2):
+            value = self._read_loose(name) or self._read_packed(name)
+            if value is not None:
+                return value
+        return None
+
+    def _read_loose(self, name: str) -> str | None:
+        try:
+            with open(self._path(name), "rb") as f:
+                value = f.read(4096).decode("utf-8", "replace").strip()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        if value.startswith("ref: ") or _HEX.match(value):
+            return value
+        raise CorruptData(
+            f"The ref {name} holds {value[:60]!r}, which isn't a commit",
+            hint="a crash of the machine can leave this; delete the file or set the ref again",
+        )
+
+    def _read_packed(self, name: str) -> str | None:
+        with self._packed() as data:
+            if not data:
+                return None
+            if not _is_sorted(data):
+                return next((sha for n, sha in _packed_lines(data) if n == name), None)
+            return _bisect(data, name.encode())
+
+    @contextmanager
+    def _packed(self) -> Iterator[mmap.mmap | bytes]:
+        try:
+            fd = os.open(f"{self.common_dir}/packed-refs", os.O_RDONLY)
+        except FileNotFoundError:
+            yield b""
+            return
+        try:
+            if os.fstat(fd).st_size == 0:
+                yield b""
+                return
+            with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
+                yield data
+        finally:
+            os.close(fd)
+
+    def packed_stamp(self) -> tuple[int, int, int]:
+        """Changes whenever ``packed-refs`` does."""
+        try:
+            st = os.stat(f"{self.common_dir}/packed-refs")
+        except OSError:
+            return (0, 0, 0)
+        return (st.st_ino, st.st_size, st.st_mtime_ns)
+
+    def items(self, prefix: str) -> dict[str, str]:
+        """All refs that begin with ``prefix`` (ending in "/"), and their commits."""
+        # Loose before packed, so that one packed meanwhile is seen at least once;
+        # then loose again, for one that was packed between the two looks.
+        loose = self.loose_items(prefix)
+        return {**self.packed_items(prefix), **loose}
+
+    def packed_items(self, prefix: str) -> dict[str, str]:
+        """The refs in ``packed-refs`` that begin with ``prefix``."""
+        with self._packed() as data:
+            if not data:
+                return {}
+            in_order = _is_sorted(data)
+            found = {}
+            for name, sha in _packed_lines(data, _lower_bound(data, prefix.encode()) if in_order else 0):
+                if name.startswith(prefix):
+                    found[name] = sha
+                elif in_order:
+                    break
+            return found
+
+    def loose_items(self, prefix: str) -> dict[str, str]:
+        """The loose refs that begin with ``prefix`` (ending in "/")."""
+        found: dict[str, str] = {}
+        pending = [prefix.rstrip("/")]
+        while pending:
+            folder = pending.pop()
+            for entry in _scan(self._path(folder)):
+                name = f"{folder}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name)
+                elif not entry.name.endswith(".lock"):
+                    value = self.read(name)
+                    if value:
+                        found[name] = value
+        return found
+
+    # -- writing
+
+    def update(
+        self, name: str, new: str, expected: str | None = ANY, *, break_lock: bool = False
+    ) -> None:
+        """Point a ref at a commit, if it still is what was expected.
+
+        Args:
+            name: The whole name, "refs/…".
+            new: The commit's name.
+            expected: What the ref must be now: a commit, None for "absent", or ANY.
+            break_lock: A lock on this ref is known to be a dead process's.
+
+        Raises:
+            Conflict: It is something else by now, or somebody holds its lock.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        check_ref_name(name)
+        try:
+            with _Lock(self._path(name), break_lock) as lock:
+                self._check_expected(name, expected)
+                lock.replace(new.encode() + b"\n")
+        except OSError as error:
+            raise from_os_error(error, f"update the ref {name}") from error
+
+    def symbolic_update(self, name: str, target: str) -> None:
+        """Make a symbolic ref point at another ref."""
+        with _Lock(self._path(name), False) as lock:
+            lock.replace(b"ref: " + target.encode() + b"\n")
+
+    def delete(self, name: str, expected: str | None = ANY) -> None:
+        """Remove a ref, if it still is what was expected.
+
+        Raises:
+            Conflict: It is something else by now, or somebody holds a lock.
+        """
+        try:
+            with _Lock(self._path(name), False):
+                self._check_expected(name, expected)
+                if self._read_packed(name) is not None:
+                    self._rewrite_packed({}, without=name)
+                try:
+                    os.unlink(self._path(name))
+                except FileNotFoundError:
+                    pass
+        except OSError as error:
+            raise from_os_error(error, f"delete the ref {name}") from error
+
+    def _check_expected(self, name: str, expected: str | None) -> None:
+        if expected == ANY:
+            return
+        current = self._read_one(name)
+        if current != expected:
+            raise Conflict(
+                f"The ref {name} is {current or 'absent'}, not {expected or 'absent'}: "
+                "somebody else changed it first",
+                hint="repeat the command; nothing was overwritten",
+            )
+
+    # -- packing
+
+    def pack(self, prefix: str) -> int:
+        """Move loose refs into ``packed-refs``, as ``git pack-refs`` does.
+
+        Args:
+            prefix: Only refs that begin with it, "refs/mlgit/" say.
+
+        Returns:
+            How many were moved.
+        """
+        loose = {n: s for n, s in self.loose_items(prefix).items() if _HEX.match(s)}
+        if not loose:
+            return 0
+        self._rewrite_packed(loose)
+        for name, sha in loose.items():
+            try:
+                with _Lock(self._path(name), False, wait=0.0):
+                    if self._read_loose(name) == sha:
+                        os.unlink(self._path(name))
+            except (OSError, Conflict):
+                continue  # somebody is changing it: it stays loose, which is right
+        return len(loose)
+
+    def _rewrite_packed(self, add: dict[str, str], without: str | None = None) -> None:
+        with _Lock(f"{self.common_dir}/packed-refs", False) as lock, self._packed() as data:
+            lock.replace(_merged(data, add, without), sync=True)
+
+
+class _Lock:
+    """Git's lock on a file: ``<path>.lock``, made exclusively, renamed into place or removed."""
+
+    def __init__(self, path: str, break_lock: bool, wait: float = _LOCK_WAIT) -> None:
+        self.path = path
+        self.name = path + ".lock"
+        self.break_lock = break_lock
+        self.wait = wait
+
+    def __enter__(self) -> _Lock:
+        give_up = time.monotonic() + self.wait
+        pause = 0.001
+        while True:
+            try:
+                self.fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self.held = True
+                return self
+            except FileNotFoundError:
+                # A packer removes folders that it emptied: make it again.
+                os.makedirs(os.path.dirname(self.name), exist_ok=True)
+            except FileExistsError:
+                self._wait_or_break(give_up, pause)
+                pause = min(0.05, pause * 2)
+
+    def _wait_or_break(self, give_up: float, pause: float) -> None:
+        if self.break_lock:
+            self.break_lock = False
+            _unlink(self.name)
+            return
+        if time.monotonic() < give_up:
+            time.sleep(pause)
+            return
+        raise Conflict(
+            f"{self.name} exists: another Git process is changing this ref, or died doing so",
+            hint="try again; if no git or mlgit process is running, remove the file",
+        )
+
+    def replace(self, data: bytes, *, sync: bool = False) -> None:
+        """Make ``data`` the file's content, at once and whole."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.fd, view) :]
+        if sync:
+            os.fsync(self.fd)
+        os.rename(self.name, self.path)
+        self.held = False
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+        if self.held:
+            _unlink(self.name)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _scan(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_sorted(data: mmap.mmap | bytes) -> bool:
+    return data[:1] == b"#" and b" sorted" in data[: data.find(b"\n") + 1]
+
+
+def _packed_lines(data: mmap.mmap | bytes, start: int = 0) -> Iterator[tuple[str, str]]:
+    """The (name, commit) pairs of ``packed-refs`` from an offset on; peeled lines are skipped."""
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        if data[start] not in b"#^\n" and end - start > 41:
+            yield (
+                os.fsdecode(data[start + 41 : end]),
+                data[start : start + 40].decode("ascii"),
+            )
+        start = end + 1
+
+
+def _entry_at(data: mmap.mmap | bytes, offset: int) -> int:
+    """The start of the first entry at or after the line that holds ``offset``."""
+    start = data.rfind(b"\n", 0, offset) + 1
+    while start < len(data) and data[start] in b"#^":
+        end = data.find(b"\n", start)
+        start = len(data) if end < 0 else end + 1
+    return start
+
+
+def _lower_bound(data: mmap.mmap | bytes, name: bytes) -> int:
+    """Offset of the first entry of a sorted file whose name is ``name`` or after it."""
+    low, high = 0, len(data)
+    while low < high:
+        middle = (low + high) // 2
+        start = _entry_at(data, middle)
+        if start >= high:
+            # No entry begins in the upper half: go on with the lower one.
+            high = data.rfind(b"\n", 0, middle) + 1 if start > middle else start
+            if high <= low:
+                break
+            continue
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        if data[start + 41 : end] < name:
+            low = end + 1
+        else:
+            high = min(start, high)
+    return _entry_at(data, low) if low < len(data) else len(data)
+
+
+def _bisect(data: mmap.mmap | bytes, name: bytes) -> str | None:
+    start = _lower_bound(data, name)
+    line = data[start : start + 41 + len(name) + 1]
+    if line[41:] == name + b"\n" or (line[41:] == name and start + len(line) == len(data)):
+        return line[:40].decode("ascii")
+    return None
+
+
+def _merged(data: mmap.mmap | bytes, add: dict[str, str], without: str | None) -> bytes:
+    """A ``packed-refs`` file with entries put in, or one left out."""
+    if data and not _is_sorted(data):
+        data = _sorted_copy(data)
+    body = data.find(b"\n") + 1 if data else 0
+    header = data[:body] if body else b"# pack-refs with: peeled fully-peeled sorted \n"
+    parts = [header]
+    copied = body
+    changes = {name.encode(): sha for name, sha in add.items()}
+    if without is not None:
+        changes[without.encode()] = ""
+    for name in sorted(changes):
+        start = max(_lower_bound(data, name), body)
+        parts.append(data[copied:start])
+        copied = start
+        if data[start + 41 : start + 42 + len(name)].rstrip(b"\n") == name:
+            copied = _next_entry(data, start)
+        if changes[name]:
+            parts.append(changes[name].encode() + b" " + name + b"\n")
+    parts.append(data[copied:])
+    return b"".join(parts)
+
+
+def _next_entry(data: mmap.mmap | bytes, start: int) -> int:
+    while True:
+        end = data.find(b"\n", start)
+        start = len(data) if end < 0 else end + 1
+        if start >= len(data) or data[start] not in b"^":
+            return start
+
+
+def _sorted_copy(data: mmap.mmap | bytes) -> bytes:
+    """The file with its entries in order, peeled lines kept behind their own."""
+    entries: list[bytes] = []
+    traits = b""
+    for line in data[:].splitlines(keepends=True):
+        if line.startswith(b"#"):
+            traits = line.partition(b":")[2].strip()
+        elif line.startswith(b"^") and entries:
+            entries[-1] += line
+        else:
+            entries.append(line)
+    entries.sort(key=lambda entry: entry.partition(b"\n")[0][41:])
+    traits = b" ".join(t for t in (traits, b"sorted") if t)
+    return b"# pack-refs with: " + traits + b" \n" + b"".join(entries)

@@ -1,0 +1,102 @@
+"""The one place that reads the environment.
+
+Every variable has mlgit's name and MLflow's; mlgit's wins where both are set, so a
+shell that is set up for an MLflow server can still work on a repository.
+"""
+
+from __future__ import annotations
+
+import os
+
+_TRUE = {"1", "true", "yes", "on"}
+
+
+def _first(*names: str) -> str | None:
+    for name in names:
+        value = os.environ.get(name)
+        if value:
+            return value
+    return None
+
+
+def _flag(*names: str, default: bool) -> bool:
+    value = _first(*names)
+    return default if value is None else value.strip().lower() in _TRUE
+
+
+def tracking_uri() -> str | None:
+    """The tracking URI that the environment names, or None."""
+    return _first("MLGIT_TRACKING_URI", "MLFLOW_TRACKING_URI")
+
+
+def experiment_name() -> str | None:
+    """The experiment that the environment names, or None."""
+    return _first("MLGIT_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_NAME")
+
+
+def experiment_id() -> str | None:
+    """The experiment id that the environment names, or None."""
+    return _first("MLGIT_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_ID")
+
+
+def run_id() -> str | None:
+    """The run that the environment asks to resume, or None."""
+    return _first("MLGIT_RUN_ID", "MLFLOW_RUN_ID")
+
+
+def run_name() -> str | None:
+    """The name that the environment gives to new runs, or None."""
+    return _first("MLGIT_RUN_NAME", "MLFLOW_RUN_NAME")
+
+
+def user_name() -> str | None:
+    """The user that runs are recorded under, where the environment names one."""
+    return _first("MLGIT_TRACKING_USERNAME", "MLFLOW_TRACKING_USERNAME")
+
+
+def truncate_long_values() -> bool:
+    """Whether a too long param or tag is cut, as MLflow does, instead of refused."""
+    return _flag("MLGIT_TRUNCATE_LONG_VALUES", "MLFLOW_TRUNCATE_LONG_VALUES", default=False)
+
+
+def checkpoint_seconds() -> float:
+    """How often a going run is committed as it stands; 0 (the default) is never."""
+    value = _first("MLGIT_CHECKPOINT_SECONDS")
+    try:
+        return max(0.0, float(value)) if value else 0.0
+    except ValueError:
+        return 0.0
+
+
+def auto_maintenance() -> bool:
+    """Whether loose objects and refs are packed as they pile up."""
+    return _flag("MLGIT_AUTO_MAINTENANCE", default=True)
+
+
+def pager() -> str | None:
+    """The pager for long output, as Git chooses it; "" means none."""
+    for name in ("MLGIT_PAGER", "GIT_PAGER", "PAGER"):
+        if name in os.environ:
+            return os.environ[name]
+    return None
+
+
+def no_color() -> bool:
+    """Whether colour is unwanted (no-color.org)."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def git_environment() -> dict[str, str]:
+    """Git's own variables that mlgit honours (git-scm.com/docs/git, "Environment")."""
+    names = (
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_COMMON_DIR",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_AUTHOR_NAME",
+        "GIT_AUTHOR_EMAIL",
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+        "EMAIL",
+    )
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
