@@ -1,0 +1,270 @@
+"""The objects of this clone: read-only files named by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist, from_os_error
+from mlgit.objects.manifest import Entry, format_manifest
+
+_CHUNK = 1 << 20
+_SMALL = 1 << 18
+
+
+class LocalObjects:
+    """A folder of objects: ``sha256/ab/cdef…``.
+
+    Args:
+        root: The ``objects`` folder; it is made when the first object is written.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._counter = 0
+
+    def path(self, sha256: str) -> str:
+        """Where an object's bytes are, or would be."""
+        return f"{self.root}/sha256/{sha256[:2]}/{sha256[2:]}"
+
+    def has(self, sha256: str) -> bool:
+        """Whether an object is here."""
+        return os.path.exists(self.path(sha256))
+
+    def put_bytes(self, data: bytes) -> Entry:
+        """Store bytes as an object.
+
+        Raises:
+            StorageError, PermissionDenied: They can't be written.
+        """
+        sha = hashlib.sha256(data).hexdigest()
+        if not self.has(sha):
+            try:
+                with self._temporary() as (fd, name):
+                    _write_all(fd, data)
+                    self._place(name, sha)
+            except OSError as error:
+                raise from_os_error(error, "store an artifact") from error
+        return Entry("f", sha, len(data))
+
+    def put_file(self, path: str) -> Entry:
+        """Store a file's bytes as an object, read once: hashed and copied together.
+
+        Args:
+            path: A regular file, or a link to one.
+
+        Raises:
+            ResourceDoesNotExist: There is no such file.
+            InvalidParameterValue: It isn't a regular file, or changed while it was read.
+            StorageError, PermissionDenied: It can't be read, or the object written.
+        """
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError as error:
+            raise ResourceDoesNotExist(f"No such file: {path}") from error
+        except OSError as error:
+            raise from_os_error(error, f"read {path}") from error
+        try:
+            before = os.fstat(source)
+            if not stat.S_ISREG(before.st_mode):
+                raise InvalidParameterValue(
+                    f"{path} isn't a regular file", hint="log_artifacts() takes folders"
+                )
+            entry = self._copy_in(source, before)
+            after = os.fstat(source)
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise InvalidParameterValue(
+                    f"{path} changed while it was being read", hint="log it when it is complete"
+                )
+            return entry
+        except OSError as error:
+            raise from_os_error(error, f"store {path} as an artifact") from error
+        finally:
+            os.close(source)
+
+    def _copy_in(self, source: int, info: os.stat_result) -> Entry:
+        kind = "x" if info.st_mode & stat.S_IXUSR else "f"
+        if info.st_size <= _SMALL:
+            data = _read_small(source)
+            return self.put_bytes(data)._replace(kind=kind)
+        digest = hashlib.sha256()
+        size = 0
+        buffer = memoryview(bytearray(_CHUNK))
+        with self._temporary() as (fd, name):
+            while count := os.readv(source, [buffer]):
+                digest.update(buffer[:count])
+                _write_all(fd, buffer[:count])
+                size += count
+            sha = digest.hexdigest()
+            if self.has(sha):
+                os.unlink(name)
+            else:
+                self._place(name, sha)
+        return Entry(kind, sha, size)
+
+    def put_folder(self, path: str) -> Entry:
+        """Store a folder: every file below it, and a manifest a folder.
+
+        Links are followed, as ``shutil.copytree`` does; sockets, devices and the like are
+        refused.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            ResourceDoesNotExist: There is no such folder.
+            InvalidParameterValue: Something below it is neither file nor folder, or a
+                link leads back to a folder above it.
+            StorageError, PermissionDenied: It can't be read, or an object written.
+        """
+        return self._put_folder(path, ())
+
+    def _put_folder(self, path: str, above: tuple[str, ...]) -> Entry:
+        real = os.path.realpath(path)
+        if real in above:
+            raise InvalidParameterValue(f"{path} is a link to a folder that holds it")
+        try:
+            with os.scandir(path) as found:
+                items = sorted(found, key=lambda item: item.name)
+        except FileNotFoundError as error:
+            raise ResourceDoesNotExist(f"No such folder: {path}") from error
+        except OSError as error:
+            raise from_os_error(error, f"read the folder {path}") from error
+        entries = {}
+        for item in items:
+            if item.is_dir():
+                entries[item.name] = self._put_folder(item.path, (*above, real))
+            else:
+                entries[item.name] = self.put_file(item.path)
+        return self.put_manifest(entries)
+
+    def put_manifest(self, entries: dict[str, Entry]) -> Entry:
+        """Store a folder's manifest; its entries' objects must be stored already."""
+        sha = self.put_bytes(format_manifest(entries)).sha256
+        size = sum(entry.size for entry in entries.values())
+        return Entry("d", sha, size, sum(entry.files for entry in entries.values()))
+
+    def open(self, sha256: str) -> BinaryIO:
+        """An object's bytes as a stream, unverified.
+
+        Raises:
+            ResourceDoesNotExist: The object isn't here.
+        """
+        try:
+            return open(self.path(sha256), "rb")
+        except FileNotFoundError as error:
+            raise ResourceDoesNotExist(
+                f"The object {sha256} isn't in this clone",
+                hint="fetch it from where the run was made: its ref came without its artifacts",
+            ) from error
+
+    def read(self, sha256: str) -> bytes:
+        """An object's bytes, verified.
+
+        Raises:
+            ResourceDoesNotExist: The object isn't here.
+            CorruptData: Its bytes have another digest.
+        """
+        with self.open(sha256) as f:
+            data = f.read()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise self._damaged(sha256)
+        return data
+
+    def copy_to(self, entry: Entry, path: str) -> None:
+        """Write an object's bytes to a file, verified; the file is whole or isn't there.
+
+        Args:
+            entry: A file's entry.
+            path: The file, replaced if it exists; its folder must exist.
+
+        Raises:
+            ResourceDoesNotExist: The object isn't here.
+            CorruptData: Its bytes have another digest.
+        """
+        digest = hashlib.sha256()
+        temporary = f"{path}.{os.getpid():x}.part"
+        with self.open(entry.sha256) as source:
+            try:
+                mode = 0o777 if entry.kind == "x" else 0o666
+                fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+                with os.fdopen(fd, "wb") as target:
+                    while chunk := source.read(_CHUNK):
+                        digest.update(chunk)
+                        target.write(chunk)
+                if digest.hexdigest() != entry.sha256:
+                    raise self._damaged(entry.sha256)
+                os.replace(temporary, path)
+            except OSError as error:
+                raise from_os_error(error, f"write {path}") from error
+            finally:
+                if os.path.exists(temporary):
+                    os.unlink(temporary)
+
+    def _damaged(self, sha256: str) -> CorruptData:
+        return CorruptData(
+            f"The object {sha256} is damaged: its bytes have another digest",
+            hint=f"remove {self.path(sha256)} and log or fetch it again",
+        )
+
+    def verify(self, sha256: str) -> bool:
+        """Whether an object's bytes have the digest that it is named by."""
+        digest = hashlib.sha256()
+        with self.open(sha256) as f:
+            while chunk := f.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest() == sha256
+
+    def all(self) -> Iterator[str]:
+        """The names of all objects here, in order."""
+        for first in range(256):
+            folder = f"{self.root}/sha256/{first:02x}"
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                continue
+            yield from (f"{first:02x}{name}" for name in names if len(name) == 62)
+
+    @contextmanager
+    def _temporary(self) -> Iterator[tuple[int, str]]:
+        self._counter += 1
+        name = f"{self.root}/tmp/{os.getpid():x}-{id(self):x}-{self._counter:x}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            fd = os.open(name, flags, 0o444)
+        except FileNotFoundError:
+            os.makedirs(f"{self.root}/tmp", exist_ok=True)
+            fd = os.open(name, flags, 0o444)
+        try:
+            yield fd, name
+        except BaseException:
+            if os.path.exists(name):
+                os.unlink(name)
+            raise
+        finally:
+            os.close(fd)
+
+    def _place(self, temporary: str, sha256: str) -> None:
+        path = self.path(sha256)
+        try:
+            os.rename(temporary, path)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.rename(temporary, path)
+
+
+def _write_all(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _read_small(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, _SMALL + 1):
+        parts.append(part)
+    return b"".join(parts)
