@@ -26,18 +26,18 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Union
+from typing import NoReturn, TypeAlias
 
 from mlgit.exceptions import FilterError, InvalidParameterValue
 
-# What SQLite can take: its parser nests about 100 levels, its statements bind some
-# thousands of values, and its LIKE patterns have a limit of their own.
-MAX_DEPTH = 100
+# What SQLite can take: its parser stacks 100 symbols, half of which the rest of the
+# statement may need; its statements bind some thousands of values, and its LIKE patterns have a limit of their own.
+MAX_DEPTH = 50
 MAX_COMPARISONS = 1000
 MAX_LIST_ITEMS = 100_000
 MAX_PATTERN = 10_000
 
-Value = Union[str, float, tuple[str, ...], None]
+Value: TypeAlias = str | float | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Not:
     term: Node
 
 
-Node = Union[Comparison, And, Or, Not]
+Node: TypeAlias = Comparison | And | Or | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,7 +498,7 @@ class _Parser:
         opening = self.token
         if opening.type != "(":
             self.fail(f"Expected a list, not {_show(opening)}", hint="write IN ('a', 'b')")
-        values = []
+        values: list[str] = []
         while True:
             self.next += 1
             token = self.token

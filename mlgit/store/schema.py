@@ -11,6 +11,9 @@ INDEX_VERSION = 1
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 
+-- Refs whose commit can't be read, so that it isn't tried at each query.
+CREATE TABLE problems(ref TEXT PRIMARY KEY, commit_sha TEXT, message TEXT) WITHOUT ROWID;
+
 CREATE TABLE experiments(
   experiment_id TEXT PRIMARY KEY, commit_sha TEXT, name TEXT NOT NULL,
   artifact_location TEXT, lifecycle_stage TEXT NOT NULL,
@@ -23,8 +26,9 @@ CREATE TABLE experiment_tags(
 CREATE TABLE runs(
   id INTEGER PRIMARY KEY,
   run_id TEXT NOT NULL UNIQUE,
-  commit_sha TEXT,
-  journal TEXT,
+  commit_sha TEXT,            -- NULL while there is only a journal
+  loose INTEGER,              -- 1 a loose ref, 0 a packed one, 2 archived
+  journal TEXT,               -- what its journals looked like; NULL without any
   experiment_id TEXT NOT NULL,
   name TEXT NOT NULL,
   status TEXT NOT NULL,

@@ -1,0 +1,295 @@
+"""From journals to commits, so that every step can be interrupted and repeated.
+
+The protocol is docs/format.md, "Committing". It is used by whoever ends a run, by
+checkpoints, and by the next command after a crash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mlgit.exceptions import Conflict, MlgitException, ResourceDoesNotExist, from_os_error
+from mlgit.git import Repository
+from mlgit.git.commits import parse_commit
+from mlgit.objects.local import LocalObjects
+from mlgit.store import names, replay
+from mlgit.store.record import Point, Record, last_of
+from mlgit.store.replay import Live
+from mlgit.store.runtree import RunTree, write_commit
+from mlgit.store.timeform import now_ms
+
+_CAS_ATTEMPTS = 10
+
+
+class Committer:
+    """Turns what runs logged into commits.
+
+    Args:
+        repo: The repository.
+        objects: The clone's artifacts.
+        find_ref: Gives the ref and commit of a run, or None where it has none.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        objects: LocalObjects,
+        find_ref: Callable[[str], tuple[str, str] | None],
+    ) -> None:
+        self.repo = repo
+        self.objects = objects
+        self.find_ref = find_ref
+        self.root = f"{repo.state_dir}/journal"
+
+    def folder(self, run_id: str) -> str:
+        """The run's journal folder."""
+        return f"{self.root}/{run_id}"
+
+    def pending(self) -> list[str]:
+        """The runs that have a journal folder."""
+        try:
+            return sorted(os.listdir(self.root))
+        except OSError:
+            return []
+
+    # -- reading
+
+    def load(self, run_id: str) -> tuple[Record, Live, RunTree | None] | None:
+        """A run as it is now: its commit, and what its journals add to it.
+
+        Returns:
+            The record, the journals and the commit's tree; None where there is no such
+            run.
+
+        Raises:
+            CorruptData, Unsupported: Its commit or journal can't be read.
+        """
+        for _ in range(_CAS_ATTEMPTS):
+            before = self.find_ref(run_id)
+            live = self._read_live(run_id, before)
+            if self.find_ref(run_id) == before:
+                break
+        if before is None and live.began is None:
+            return None
+        tree = RunTree(self.repo, before[1]) if before else None
+        record = tree.summary() if tree else Record(run_id)
+        replay.apply(record, live, self.objects)
+        if live.journals and (record.status == "RUNNING"):
+            replay.settle(record, live)
+        return record, live, tree
+
+    def _read_live(self, run_id: str, at: tuple[str, str] | None) -> Live:
+        folder = self.folder(run_id)
+        intent = _read_json(f"{folder}/intent")
+        done = intent is not None and at is not None and self._reached(intent, at[1])
+        consumed = intent["consumed"] if intent and done else _read_json(f"{folder}/consumed")
+        return replay.read_live(folder, run_id, consumed or {})
+
+    def _reached(self, intent: dict[str, Any], commit: str) -> bool:
+        """Whether a ref's commit is, or stands on, the one that was intended."""
+        sha: str | None = commit
+        for _ in range(1000):
+            if sha == intent["commit"]:
+                return True
+            if sha is None or sha == intent["old"]:
+                return False
+            try:
+                parents = parse_commit(self.repo.objects.commit(sha)).parents
+            except MlgitException:
+                return False
+            sha = parents[0] if parents else None
+        return False
+
+    # -- committing
+
+    @contextmanager
+    def _locked(self, run_id: str) -> Iterator[bool]:
+        """Hold the run's lock; False where its folder is gone."""
+        folder = self.folder(run_id)
+        try:
+            fd = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            yield False
+            return
+        except OSError as error:
+            raise from_os_error(error, "lock the run's journal") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            # Whoever held it before may have committed and removed the folder.
+            yield os.path.exists(f"{folder}/lock") and os.fstat(fd).st_nlink > 0
+        finally:
+            os.close(fd)
+
+    def commit(self, run_id: str, *, only_if_over: bool) -> Record | None:
+        """Commit what a run has logged.
+
+        Args:
+            run_id: The run.
+            only_if_over: Do nothing while one of its owners is alive.
+
+        Returns:
+            The record as committed, or None where nothing was.
+
+        Raises:
+            StorageError, PermissionDenied: It can't be written. The journals are kept.
+            CorruptData, Unsupported: They can't be read.
+        """
+        with self._locked(run_id) as held:
+            if not held:
+                return None
+            intent = self._finish_intent(run_id)
+            at = self.find_ref(run_id)
+            live = self._read_live(run_id, at)
+            if only_if_over and live.is_going and any(j.alive for j in live.journals):
+                return None
+            if only_if_over and not live.owners and live.began is not None:
+                return None  # made by a client, and nobody has ended it
+            if at is None and live.began is None:
+                self._clear(run_id, live)
+                return None
+            return self._commit(run_id, live, at, broken=intent)
+
+    def _finish_intent(self, run_id: str) -> bool:
+        """Complete or drop a commit that was interrupted; whether there was one."""
+        folder = self.folder(run_id)
+        intent = _read_json(f"{folder}/intent")
+        if intent is None:
+            return False
+        at = self.find_ref(run_id)
+        if at is not None and self._reached(intent, at[1]):
+            _write_json(f"{folder}/consumed", intent["consumed"])
+        os.unlink(f"{folder}/intent")
+        return True
+
+    def _commit(
+        self, run_id: str, live: Live, at: tuple[str, str] | None, *, broken: bool
+    ) -> Record:
+        base = RunTree(self.repo, at[1]) if at else None
+        record = base.summary() if base else Record(run_id)
+        changed = bool(live.began) or any(j.records for j in live.journals)
+        problems = replay.apply(record, live, self.objects)
+        before = record.status
+        replay.settle(record, live)
+        if problems:
+            record.source["problems"] = record.source.get("problems", []) + problems
+        if live.damaged:
+            record.source["damaged_journal_lines"] = live.damaged
+        consumed = {j.name: j.size for j in live.journals}
+        if changed or record.status != before or base is None:
+            self._write(run_id, record, base, at, consumed, broken)
+        self._clear(run_id, live)
+        return record
+
+    def _write(
+        self,
+        run_id: str,
+        record: Record,
+        base: RunTree | None,
+        at: tuple[str, str] | None,
+        consumed: dict[str, int],
+        broken: bool,
+    ) -> None:
+        complete_last(record, base)
+        folder = self.folder(run_id)
+        ref = at[0] if at else names.run_ref(record.experiment_id, run_id)
+        commit = write_commit(self.repo, record, base, now_ms())
+        old = at[1] if at else None
+        _write_json(f"{folder}/intent", {"commit": commit, "old": old, "consumed": consumed})
+        own = self.repo.refs.read(ref)  # an archived run gets a ref of its own again
+        self.repo.refs.update(ref, commit, own, break_lock=broken)
+
+    def _clear(self, run_id: str, live: Live) -> None:
+        """Remove what is committed: the journals of writers that are gone, else their offsets."""
+        folder = self.folder(run_id)
+        alive = {j.name: j.size for j in live.journals if j.alive}
+        if alive:
+            _write_json(f"{folder}/consumed", alive)
+        for journal in live.journals:
+            if not journal.alive:
+                _unlink(f"{folder}/{journal.name}")
+        _unlink(f"{folder}/intent")
+        if not alive:
+            for name in ("consumed", "lock"):
+                _unlink(f"{folder}/{name}")
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass  # somebody joined meanwhile: it is theirs now
+            self._drop_snapshot(run_id)
+
+    def _drop_snapshot(self, run_id: str) -> None:
+        ref = names.SNAPSHOTS + run_id
+        if self.repo.refs.read(ref):
+            self.repo.refs.delete(ref)
+
+    def amend(self, run_id: str, change: Callable[[Record], None]) -> Record:
+        """Change a run that has ended, as a commit on top of its last one.
+
+        Args:
+            run_id: The run.
+            change: Changes the record that it is given; called again if somebody else
+                changed the run meanwhile.
+
+        Raises:
+            ResourceDoesNotExist: There is no such run.
+            Conflict: Others kept changing it.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        for _ in range(_CAS_ATTEMPTS):
+            at = self.find_ref(run_id)
+            if at is None:
+                raise ResourceDoesNotExist(f"Run with id={run_id} not found")
+            base = RunTree(self.repo, at[1])
+            record = base.summary()
+            change(record)
+            complete_last(record, base)
+            own = self.repo.refs.read(at[0])
+            commit = write_commit(self.repo, record, base, now_ms())
+            try:
+                self.repo.refs.update(at[0], commit, own)
+                return record
+            except Conflict:
+                continue
+        raise Conflict(f"Run {run_id} keeps being changed by somebody else", hint="try again")
+
+
+def complete_last(record: Record, base: RunTree | None) -> None:
+    """Settle the last values of metrics that have points both committed and new."""
+    if base is None:
+        return
+    for key, points in record.points.items():
+        record.last[key] = last_of(base.history(key) + points)
+    # The others keep the value they have; only it is written.
+    record.last = {k: Point(*p) for k, p in record.last.items()}
+
+
+def _read_json(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, encoding="utf-8") as f:
+            found = json.load(f)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write_json(path: str, data: dict[str, Any]) -> None:
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as f:
+            json.dump(data, f)
+        os.replace(temporary, path)
+    except OSError as error:
+        _unlink(temporary)
+        raise from_os_error(error, "commit the run") from error
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

@@ -1,0 +1,279 @@
+"""The store of one Git repository: experiments, runs, their artifacts, and search."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mlgit import validation
+from mlgit.entities import Experiment, FileInfo, Metric, PagedList, Run, ViewType
+from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
+from mlgit.git import Repository
+from mlgit.objects import Entry, LocalObjects
+from mlgit.objects.tree import find, walk
+from mlgit.store import query, results
+from mlgit.store.experiments import Experiments
+from mlgit.store.index import Index
+from mlgit.store.runs import Runs
+
+
+class GitStore:
+    """Everything that is kept in one repository.
+
+    Args:
+        repo: The repository.
+
+    Attributes:
+        runs: Beginning, logging, ending, changing and reading runs.
+        experiments: The experiments.
+        index: Answers queries.
+        objects: The clone's artifacts.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self.repo = repo
+        self.objects = LocalObjects(f"{repo.state_dir}/objects")
+        self.index = Index(repo)
+        self.experiments = Experiments(repo, self.index)
+        self.runs = Runs(repo, self.objects, self.index, self.experiments)
+
+    # -- search
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str] | None,
+        filter_string: str = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[Run]:
+        """The runs that a filter matches.
+
+        Args:
+            experiment_ids: The experiments to look in; None for all.
+            filter_string: MLflow's grammar and more (docs/search.md).
+            run_view_type: Which lifecycle stages.
+            max_results: The most runs of one page, up to 50,000.
+            order_by: Sort keys.
+            page_token: The token of the page before.
+
+        Raises:
+            FilterError: The filter or a sort key doesn't parse.
+            InvalidParameterValue: Another argument can't be right.
+        """
+        validation.check_max_results(max_results)
+        offset = query.decode_token(page_token)
+        self.runs.recover()
+        ids = None if experiment_ids is None else [self._real_id(i) for i in experiment_ids]
+        rows = self.index.search_runs(
+            filter_string or "",
+            order_by,
+            ids,
+            ViewType.stages(run_view_type),
+            max_results + 1,
+            offset,
+        )
+        more = len(rows) > max_results
+        token = query.encode_token(offset + max_results) if more else None
+        return PagedList([results.run_of_row(row) for row in rows[:max_results]], token)
+
+    def _real_id(self, experiment_id: str) -> str:
+        found = self.experiments.find(validation.check_experiment_id(experiment_id))
+        return found.experiment_id if found else str(experiment_id)
+
+    def search_experiments(
+        self,
+        view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        filter_string: str = "",
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[Experiment]:
+        """The experiments that a filter matches; the arguments are those of ``search_runs``."""
+        validation.check_max_results(max_results)
+        offset = query.decode_token(page_token)
+        ids = self.index.search_experiments(
+            filter_string or "", order_by, ViewType.stages(view_type), max_results + 1, offset
+        )
+        token = query.encode_token(offset + max_results) if len(ids) > max_results else None
+        found = (self.experiments.find(i) for i in ids[:max_results])
+        return PagedList([e for e in found if e is not None], token)
+
+    def metric_history(
+        self,
+        run_id: str,
+        key: str,
+        max_results: int | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[Metric]:
+        """Every point of one metric in the order of logging, whole or by pages.
+
+        Raises:
+            ResourceDoesNotExist: There is no such run.
+        """
+        points = self.runs.history(run_id, key)
+        offset = query.decode_token(page_token)
+        page = points[offset:] if max_results is None else points[offset : offset + max_results]
+        more = offset + len(page) < len(points)
+        return PagedList(
+            [Metric(key, value, timestamp, step) for step, timestamp, value in page],
+            query.encode_token(offset + len(page)) if more else None,
+        )
+
+    def resolve_run(self, text: str) -> str:
+        """The run that a person means: an id, a unique prefix, a name, ``@{n}`` or a ref.
+
+        Raises:
+            ResourceDoesNotExist: None is meant.
+            InvalidParameterValue: Several could be; the message lists them.
+        """
+        text = text.strip()
+        if text.startswith("refs/mlgit/runs/"):
+            text = text.rsplit("/", 1)[-1]
+        if text.startswith("@{") and text.endswith("}") and text[2:-1].isdecimal():
+            found = self.index.nth_newest(int(text[2:-1]))
+            if found is None:
+                raise ResourceDoesNotExist(f"There are not that many runs: {text}")
+            return found
+        candidates = self.index.runs_like(text)
+        exact = [run for run in candidates if run[0] == text]
+        if exact or len({run[0] for run in candidates}) == 1:
+            return (exact or candidates)[0][0]
+        if not candidates:
+            raise ResourceDoesNotExist(
+                f"No run is called {text!r}",
+                hint="give an id, the beginning of one, a run's name, @{0} for the newest, or a "
+                "ref; mlgit log lists them",
+            )
+        listing = "\n".join(f"  {run_id}  {name}" for run_id, name, _ in candidates)
+        raise InvalidParameterValue(
+            f"{text!r} could be any of\n{listing}", hint="give more of the id"
+        )
+
+    # -- artifacts
+
+    def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None = None) -> None:
+        """Log a file or a folder, under its own name in a folder of the run's artifacts.
+
+        Args:
+            run_id: The run.
+            local_path: The file or folder.
+            artifact_path: The folder in the run; its root where none is given.
+
+        Raises:
+            ResourceDoesNotExist: There is no such file or run.
+            InvalidParameterValue: The path can't be one.
+        """
+        folder = validation.check_artifact_path(artifact_path)
+        local_path = os.fspath(local_path)
+        name = os.path.basename(os.path.abspath(local_path))
+        path = validation.check_artifact_path(f"{folder}/{name}" if folder else name)
+        put = self.objects.put_folder if os.path.isdir(local_path) else self.objects.put_file
+        self.runs.log_artifact(run_id, path, put(local_path))
+
+    def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str | None = None) -> None:
+        """Log what a folder holds, in a folder of the run's artifacts.
+
+        Raises:
+            ResourceDoesNotExist: There is no such folder or run.
+            InvalidParameterValue: The path can't be one.
+        """
+        folder = validation.check_artifact_path(artifact_path)
+        local_dir = os.fspath(local_dir)
+        if not os.path.isdir(local_dir):
+            if os.path.exists(local_dir):
+                raise InvalidParameterValue(
+                    f"{local_dir} isn't a folder", hint="log_artifact() takes a file"
+                )
+            raise ResourceDoesNotExist(f"No such folder: {local_dir}")
+        self.runs.log_artifact(run_id, folder, self.objects.put_folder(local_dir))
+
+    def log_bytes(self, run_id: str, data: bytes, artifact_file: str) -> None:
+        """Log bytes as an artifact of a path."""
+        path = validation.check_artifact_path(artifact_file)
+        if not path:
+            raise InvalidParameterValue("The artifact needs a file name")
+        self.runs.log_artifact(run_id, path, self.objects.put_bytes(data))
+
+    def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
+        """What a folder of a run's artifacts holds; nothing where it is a file or isn't there."""
+        folder = validation.check_artifact_path(path)
+        try:
+            found = find(self.objects, self.runs.record(run_id).artifacts, folder)
+        except ResourceDoesNotExist:
+            self.runs.get(run_id)
+            return []
+        if isinstance(found, Entry):
+            return []
+        prefix = f"{folder}/" if folder else ""
+        return [
+            FileInfo(prefix + name, entry.kind == "d", None if entry.kind == "d" else entry.size)
+            for name, entry in sorted(found.items())
+        ]
+
+    def artifact(self, run_id: str, path: str) -> Entry | dict[str, Entry]:
+        """A file's entry, or a folder's entries by name.
+
+        Raises:
+            ResourceDoesNotExist: There is no such artifact or run.
+        """
+        checked = validation.check_artifact_path(path)
+        return find(self.objects, self.runs.record(run_id).artifacts, checked)
+
+    def read_artifact(self, run_id: str, path: str) -> bytes:
+        """A file's bytes, verified.
+
+        Raises:
+            ResourceDoesNotExist: There is no such file or run.
+            CorruptData: Its bytes aren't what was logged.
+        """
+        found = self.artifact(run_id, path)
+        if not isinstance(found, Entry):
+            raise InvalidParameterValue(f"The artifact {path} is a folder, not a file")
+        return self.objects.read(found.sha256)
+
+    def download_artifacts(self, run_id: str, path: str, target: str) -> str:
+        """Write a file or folder of a run's artifacts below a local folder, verified.
+
+        Args:
+            run_id: The run.
+            path: The artifact; "" for all.
+            target: The folder; made if it isn't there.
+
+        Returns:
+            The path of what was written.
+
+        Raises:
+            ResourceDoesNotExist: There is no such artifact or run.
+            CorruptData: An object's bytes aren't what was logged; what came before it is
+                written.
+        """
+        checked = validation.check_artifact_path(path)
+        found = self.artifact(run_id, checked)
+        top = os.path.join(target, *checked.split("/")) if checked else target
+        if isinstance(found, Entry):
+            os.makedirs(os.path.dirname(top), exist_ok=True)
+            self.objects.copy_to(found, top)
+            return top
+        os.makedirs(top, exist_ok=True)
+        made = {top}
+        for name, entry in walk(self.objects, found):
+            place = os.path.join(top, *name.split("/"))
+            folder = os.path.dirname(place)
+            if folder not in made:
+                os.makedirs(folder, exist_ok=True)
+                made.add(folder)
+            self.objects.copy_to(entry, place)
+        return top
+
+    def close(self) -> None:
+        """Let go of files and of runs that this process only joined."""
+        self.runs.release_all()
+        self.index.close()
+        self.repo.close()
+
+    def problems(self) -> list[Any]:
+        """What couldn't be read: (ref, commit, message)."""
+        return self.index.problems()

@@ -1,0 +1,616 @@
+"""Runs: beginning, logging, ending, changing and reading them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlgit import validation
+from mlgit.entities import (
+    LifecycleStage,
+    Metric,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+)
+from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
+from mlgit.git import Repository
+from mlgit.git.commits import Commit, format_commit, signature
+from mlgit.git.snapshot import Snapshot, Snapshotter
+from mlgit.objects import Entry, LocalObjects
+from mlgit.store import journal, names, results, yamlform
+from mlgit.store.committer import Committer
+from mlgit.store.experiments import Experiments
+from mlgit.store.index import Index
+from mlgit.store.journal import Writer
+from mlgit.store.record import FORMAT, Point, Record
+from mlgit.store.refwatch import read_archive
+from mlgit.store.replay import Live
+from mlgit.store.runtree import RunTree
+from mlgit.store.timeform import now_ms
+
+
+@dataclass
+class _Open:
+    """A run that this process writes to."""
+
+    writer: Writer
+    params: dict[str, str] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+
+
+class Runs:
+    """The runs of one repository.
+
+    Args:
+        repo: The repository.
+        objects: The clone's artifacts.
+        index: The index.
+        experiments: The experiments.
+    """
+
+    def __init__(
+        self, repo: Repository, objects: LocalObjects, index: Index, experiments: Experiments
+    ) -> None:
+        self.repo = repo
+        self.objects = objects
+        self.index = index
+        self.experiments = experiments
+        self.committer = Committer(repo, objects, self.find_ref)
+        index.committer = self.committer
+        self.snapshotter = Snapshotter(repo)
+        self._open: dict[str, _Open] = {}
+        self._homes: dict[str, str] = {}
+        self._unborn: set[str] = set()
+        self._archives: dict[str, dict[str, str]] = {}
+        self._heart: threading.Thread | None = None
+        self._lock = threading.Lock()
+        _STORES.add(self)
+
+    # -- where a run is
+
+    def find_ref(self, run_id: str) -> tuple[str, str] | None:
+        """The (ref, commit) of a run, or None where it has no commit."""
+        refs = self.repo.refs
+        home = self._homes.get(run_id) or self.index.find_run(run_id)
+        if home is not None:
+            ref = names.run_ref(home, run_id)
+            sha = refs.read(ref)
+            if sha is not None:
+                self._unborn.discard(run_id)
+                return ref, sha
+            if run_id in self._unborn:
+                return None
+        for experiment_id in self._experiment_ids():
+            ref = names.run_ref(experiment_id, run_id)
+            sha = refs.read(ref)
+            if sha is not None:
+                self._homes[run_id] = experiment_id
+                return ref, sha
+        return self._archived(run_id)
+
+    def _archived(self, run_id: str) -> tuple[str, str] | None:
+        for ref, sha in self.repo.refs.items(names.ARCHIVE).items():
+            if sha not in self._archives:
+                self._archives[sha] = read_archive(self.repo, sha)
+            commit = self._archives[sha].get(run_id)
+            if commit is not None:
+                return names.run_ref(ref[len(names.ARCHIVE) :], run_id), commit
+        return None
+
+    def _experiment_ids(self) -> list[str]:
+        found = {n[len(names.EXPERIMENTS) :] for n in self.repo.refs.items(names.EXPERIMENTS)}
+        try:
+            found.update(os.listdir(f"{self.repo.common_dir}/{names.RUNS}"))
+        except OSError:
+            pass
+        return sorted(found | {names.DEFAULT_EXPERIMENT_ID})
+
+    # -- beginning
+
+    def create(
+        self,
+        experiment_id: str,
+        *,
+        run_name: str | None = None,
+        start_time: int | None = None,
+        tags: dict[str, Any] | None = None,
+        user: str = "",
+        parent_run_id: str | None = None,
+        source: dict[str, Any] | None = None,
+        environment: dict[str, Any] | None = None,
+        owner: bool = False,
+        with_code: bool = False,
+    ) -> Record:
+        """Begin a run.
+
+        Args:
+            experiment_id: The experiment it belongs to.
+            run_name: Its name; one is made up where none is given.
+            start_time: In milliseconds since 1970; now where none is given.
+            tags: Its first tags.
+            user: Who runs it.
+            parent_run_id: The run that it is a part of.
+            source: As in run.yaml.
+            environment: As in environment.yaml.
+            owner: Whether this process answers for its end.
+            with_code: Take a snapshot of the worktree.
+
+        Raises:
+            ResourceDoesNotExist: There is no such experiment.
+            InvalidParameterValue: The experiment is deleted, or a tag can't be one.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        experiment = self.experiments.get(experiment_id)
+        if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise InvalidParameterValue(
+                f"The experiment {experiment.experiment_id} must be in the 'active' state; it is "
+                f"in the {experiment.lifecycle_stage!r} state",
+                hint=f"mlgit experiments restore {experiment.experiment_id}",
+            )
+        checked = _checked_tags(tags)
+        record = Record(
+            run_id=uuid.uuid4().hex,
+            run_name=run_name or checked.pop("mlflow.runName", "") or results.random_name(),
+            experiment_id=experiment.experiment_id,
+            experiment=experiment.name,
+            user=user or checked.pop("mlflow.user", ""),
+            start_time=now_ms() if start_time is None else start_time,
+            parent_run_id=parent_run_id,
+            source=dict(source or {}),
+        )
+        checked.pop("mlflow.runName", None)
+        for key, value in checked.items():
+            record.set_tag(key, value)
+        snapshot = self._take_snapshot(record) if with_code else None
+        self._begin(record, environment, owner, snapshot)
+        return record
+
+    def _take_snapshot(self, record: Record) -> Snapshot | None:
+        if self.repo.worktree is None:
+            return None
+        snapshot = self.snapshotter.take()
+        record.code_commit, record.code_tree = snapshot.commit, snapshot.tree
+        source = {
+            "commit": snapshot.commit,
+            "branch": snapshot.branch,
+            "dirty": snapshot.dirty,
+            "left_out": [{"path": o.path, "reason": o.reason} for o in snapshot.left_out],
+            "dirty_submodules": snapshot.dirty_submodules,
+        }
+        record.source.update({k: v for k, v in source.items() if v not in (None, [])})
+        return snapshot
+
+    def _begin(
+        self,
+        record: Record,
+        environment: dict[str, Any] | None,
+        owner: bool,
+        snapshot: Snapshot | None,
+    ) -> None:
+        if snapshot is not None and snapshot.dirty and snapshot.tree:
+            self._keep_snapshot(record)
+        writer = Writer(self.committer.folder(record.run_id), record.run_id, owner=owner)
+        self._homes[record.run_id] = record.experiment_id
+        self._unborn.add(record.run_id)
+        self._open[record.run_id] = _Open(writer, snapshot=snapshot)
+        began = {
+            "run_name": record.run_name,
+            "experiment_id": record.experiment_id,
+            "experiment": record.experiment,
+            "status": record.status,
+            "user": record.user,
+            "start_time": record.start_time,
+            "parent_run_id": record.parent_run_id,
+            "source": record.source,
+            "tags": record.tags,
+            "code_commit": record.code_commit,
+            "code_tree": record.code_tree,
+        }
+        data = journal.line("run", {k: v for k, v in began.items() if v not in (None, "", {})})
+        if environment:
+            data += journal.line("env", self._environment(environment))
+        try:
+            writer.append(data)
+        except MlgitException:
+            self._release(record.run_id)
+            raise
+        self._beat()
+
+    def _environment(self, environment: dict[str, Any]) -> str:
+        data = yamlform.dump({"format": FORMAT, **environment})
+        # Not trusted to be still there after a long while: writing again only freshens it.
+        return self.repo.objects.write("blob", data)
+
+    def _keep_snapshot(self, record: Record) -> None:
+        """Give the code of a going run a ref, so that ``git gc`` leaves it alone."""
+        now = record.start_time or now_ms()
+        commit = Commit(
+            record.code_tree or "",
+            (record.code_commit,) if record.code_commit else (),
+            signature(self.repo.author(), now),
+            signature(self.repo.committer(), now),
+            f"code of the run {record.run_id}\n",
+        )
+        sha = self.repo.objects.write("commit", format_commit(commit))
+        self.repo.refs.update(names.SNAPSHOTS + record.run_id, sha)
+
+    def join(self, run_id: str, *, owner: bool) -> Record:
+        """Go on with a run: one that is going elsewhere, or one that has ended.
+
+        Args:
+            run_id: The run.
+            owner: Whether this process too answers for its end.
+
+        Raises:
+            ResourceDoesNotExist: There is no such run.
+            InvalidParameterValue: It is deleted.
+        """
+        record, live, _ = self._require(run_id)
+        _require_active(record)
+        self._homes[run_id] = record.experiment_id
+        writer = Writer(self.committer.folder(run_id), run_id, owner=owner)
+        held = self._open.pop(run_id, None)
+        self._open[run_id] = _Open(writer, dict(record.params))
+        writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, now_ms()))
+        if held is not None:
+            held.writer.append(journal.line("end", "FINISHED", now_ms()))
+            held.writer.close()
+        self._beat()
+        return record
+
+    # -- logging
+
+    def log_metric(self, run_id: str, key: str, value: float, timestamp: int, step: int) -> None:
+        """Log one point of a metric; all values checked already.
+
+        Args:
+            run_id: The run.
+            key: The metric.
+            value: Any float; NaN and infinities are kept.
+            timestamp: In milliseconds since 1970.
+            step: A 64-bit integer.
+        """
+        held = self._open.get(run_id)
+        if held is not None:
+            held.writer.append(journal.metric_line(key, value, timestamp, step))
+            return
+        self._append(run_id, [["m", key, value, timestamp, step]])
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Iterable[Metric] = (),
+        params: Iterable[Param] = (),
+        tags: Iterable[RunTag] = (),
+    ) -> None:
+        """Log many things at once: all of them, or none on an error.
+
+        Raises:
+            InvalidParameterValue: A name or value can't be one, or a param was logged
+                with another value before.
+            ResourceDoesNotExist: There is no such run.
+        """
+        now = now_ms()
+        lines: list[list[Any]] = []
+        new_params: dict[str, str] = {}
+        for param in params:
+            key = validation.check_key(param.key, "param")
+            value = validation.param_value(key, param.value)
+            if new_params.setdefault(key, value) != value:
+                raise _changed_param(key, new_params[key], value)
+        for tag in tags:
+            key = validation.check_key(tag.key, "tag")
+            lines.append(["t", key, validation.tag_value(key, tag.value), now])
+        points = [_point_line(metric) for metric in metrics]
+        held = self._open.get(run_id) or self._join_if_going(run_id)
+        if held is None:
+            lines += [["p", key, value] for key, value in new_params.items()]
+            self._append(run_id, lines + points)
+            return
+        if new_params:
+            self._check_params(run_id, held, new_params)
+            lines += [["p", key, value] for key, value in new_params.items()]
+        data = b"".join(journal.line(*line) for line in lines)
+        data += b"".join(journal.metric_line(p[1], p[2], p[3], p[4]) for p in points)
+        if data:
+            held.writer.append(data)
+            held.params.update(new_params)
+
+    def set_tag(self, run_id: str, key: str, value: Any) -> None:
+        """Set a tag."""
+        validation.check_key(key, "tag")
+        self._append(run_id, [["t", key, validation.tag_value(key, value), now_ms()]])
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Remove a tag.
+
+        Raises:
+            ResourceDoesNotExist: There is no such run or tag.
+        """
+        record, _, _ = self._require(run_id)
+        if key not in record.all_tags():
+            raise ResourceDoesNotExist(f"No tag with name: {key} in run with id {run_id}")
+        self._append(run_id, [["T", key, now_ms()]])
+
+    def log_inputs(self, run_id: str, datasets: Sequence[dict[str, Any]]) -> None:
+        """Log datasets, each as in inputs.yaml."""
+        self._append(run_id, [["i", dataset] for dataset in datasets])
+
+    def log_artifact(self, run_id: str, path: str, entry: Entry) -> None:
+        """Log a file or folder that is an object already, at a path below the run's root."""
+        validation.check_artifact_path(path)
+        self._append(run_id, [["a", path, *entry]])
+
+    def update(self, run_id: str, **fields: Any) -> None:
+        """Change fields of a run: run_name, status, end_time, lifecycle_stage."""
+        self._append(run_id, [["u", fields, now_ms()]], check_active=False)
+
+    def _append(
+        self, run_id: str, lines: list[list[Any]], *, check_active: bool = True
+    ) -> None:
+        """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
+        held = self._open.get(run_id) or self._join_if_going(run_id)
+        if held is not None:
+            held.writer.append(b"".join(journal.line(*_journalled(line)) for line in lines))
+            return
+        found = journal.Journal("", records=lines)
+
+        def change(record: Record) -> None:
+            if check_active:
+                _require_active(record)
+            from mlgit.store import replay
+
+            for line in lines:
+                if line[0] == "p" and record.params.get(line[1], line[2]) != line[2]:
+                    raise _changed_param(line[1], record.params[line[1]], line[2])
+            replay.apply(record, Live(run_id, [found]), self.objects)
+
+        self.committer.amend(validation.check_run_id(run_id), change)
+
+    def _join_if_going(self, run_id: str) -> _Open | None:
+        """A journal of this process for a run that is going without having been begun here."""
+        validation.check_run_id(run_id)
+        folder = self.committer.folder(run_id)
+        if not journal.names(folder):
+            return None
+        found = self.committer.load(run_id)
+        if found is None:
+            return None
+        record, live, _ = found
+        if live.is_dead:
+            self.committer.commit(run_id, only_if_over=True)
+            return None
+        _require_active(record)
+        self._homes[run_id] = record.experiment_id
+        held = _Open(Writer(folder, run_id, owner=False), dict(record.params))
+        self._open[run_id] = held
+        return held
+
+    def _check_params(self, run_id: str, held: _Open, new: dict[str, str]) -> None:
+        folder = self.committer.folder(run_id)
+        for name in journal.names(folder):
+            if name != held.writer.name:
+                self._read_params(f"{folder}/{name}", name, held)
+        for key, value in new.items():
+            if held.params.get(key, value) != value:
+                raise _changed_param(key, held.params[key], value)
+
+    def _read_params(self, path: str, name: str, held: _Open) -> None:
+        """Learn the params that another process logged since the last look."""
+        try:
+            with open(path, "rb") as f:
+                f.seek(held.others.get(name, 0))
+                data = f.read()
+        except OSError:
+            return
+        for line, offset in journal.parse(data):
+            if line is not None and line[0] == "p":
+                held.params.setdefault(line[1], line[2])
+            end = offset
+        if data:
+            held.others[name] = held.others.get(name, 0) + (end if b"\n" in data else 0)
+
+    # -- ending
+
+    def finish(self, run_id: str, status: str, end_time: int | None = None) -> None:
+        """End this process's part in a run; the last of its owners commits it.
+
+        Args:
+            run_id: The run.
+            status: What it ended as.
+            end_time: In milliseconds since 1970; now where none is given.
+        """
+        RunStatus.from_string(status)
+        held = self._open.get(run_id)
+        when = now_ms() if end_time is None else end_time
+        if held is None or not held.writer.owner:
+            self.terminate(run_id, status, when)
+            return
+        lines = b""
+        changed = self.snapshotter.changed_since(held.snapshot) if held.snapshot else []
+        if changed:
+            lines = journal.line("u", {"source": {"changed_during_run": changed}}, now_ms())
+        held.writer.append(lines + journal.line("end", status, when))
+        self._release(run_id)
+        self.committer.commit(run_id, only_if_over=True)
+
+    def terminate(self, run_id: str, status: str, end_time: int | None = None) -> None:
+        """Set a run's final status, whoever began it.
+
+        Args:
+            run_id: The run.
+            status: What it ended as.
+            end_time: In milliseconds since 1970; now where none is given.
+        """
+        RunStatus.from_string(status)
+        when = now_ms() if end_time is None else end_time
+        self.update(run_id, status=status, end_time=when)
+        self._release(run_id)
+        self.committer.commit(run_id, only_if_over=False)
+
+    def checkpoint(self, run_id: str) -> None:
+        """Commit a going run as it stands, so that it can be pushed and watched elsewhere."""
+        self.committer.commit(run_id, only_if_over=False)
+
+    def release_all(self) -> None:
+        """Let go of the runs that this process wrote to without answering for their end."""
+        for run_id, held in list(self._open.items()):
+            if not held.writer.owner:
+                self._release(run_id)
+                try:
+                    self.committer.commit(run_id, only_if_over=True)
+                except MlgitException:
+                    pass  # the journal is kept; the next command commits it
+
+    def _release(self, run_id: str) -> None:
+        held = self._open.pop(run_id, None)
+        if held is not None:
+            held.writer.close()
+
+    def recover(self) -> list[Record]:
+        """Commit the runs whose processes died; the records that were written."""
+        recovered = []
+        for run_id in self.committer.pending():
+            if run_id in self._open:
+                continue
+            try:
+                record = self.committer.commit(run_id, only_if_over=True)
+            except MlgitException:
+                continue  # reading still works; fsck says what is wrong
+            if record is not None:
+                recovered.append(record)
+        return recovered
+
+    # -- reading
+
+    def get(self, run_id: str) -> Run:
+        """A run as it is now.
+
+        Raises:
+            ResourceDoesNotExist: There is none of that id.
+        """
+        return results.run_of_record(self._require(run_id)[0])
+
+    def record(self, run_id: str) -> Record:
+        """A run's record as it is now.
+
+        Raises:
+            ResourceDoesNotExist: There is none of that id.
+        """
+        return self._require(run_id)[0]
+
+    def tree(self, run_id: str) -> RunTree | None:
+        """A run's newest commit, or None while it has only a journal."""
+        found = self.find_ref(run_id)
+        return RunTree(self.repo, found[1]) if found else None
+
+    def _require(self, run_id: str) -> tuple[Record, Live, RunTree | None]:
+        found = self.committer.load(validation.check_run_id(run_id))
+        if found is None:
+            raise ResourceDoesNotExist(
+                f"Run with id={run_id} not found", hint="mlgit log --all lists the runs"
+            )
+        return found
+
+    def history(self, run_id: str, key: str) -> list[Point]:
+        """Every point of one metric, in the order of logging.
+
+        Raises:
+            ResourceDoesNotExist: There is no such run.
+        """
+        record, _, tree = self._require(run_id)
+        committed = tree.history(key) if tree else []
+        return committed + record.points.get(key, [])
+
+    # -- life of the process
+
+    def _beat(self) -> None:
+        """Start the heartbeat that tells other hosts that this process is alive."""
+        if self._heart is None or not self._heart.is_alive():
+            self._heart = threading.Thread(
+                target=_heartbeat, args=(weakref.ref(self),), daemon=True, name="mlgit-heartbeat"
+            )
+            self._heart.start()
+
+    def _after_fork(self) -> None:
+        """In a forked child: the files are the parent's; log through files of our own."""
+        for held in self._open.values():
+            held.writer.abandon()
+        self._open = {}
+        self._heart = None
+        self._lock = threading.Lock()
+
+
+_STORES: weakref.WeakSet[Runs] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for runs in list(_STORES):
+        runs._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def _heartbeat(reference: weakref.ref[Runs]) -> None:
+    import time
+
+    while True:
+        time.sleep(journal.HEARTBEAT)
+        runs = reference()
+        if runs is None:
+            return
+        for held in list(runs._open.values()):
+            held.writer.touch()
+        del runs
+
+
+def _checked_tags(tags: dict[str, Any] | None) -> dict[str, str]:
+    return {
+        validation.check_key(key, "tag"): validation.tag_value(key, value)
+        for key, value in (tags or {}).items()
+    }
+
+
+def _point_line(metric: Metric) -> list[Any]:
+    key = validation.check_key(metric.key, "metric")
+    return [
+        "m",
+        key,
+        validation.metric_number(key, metric.value),
+        validation.metric_timestamp(key, metric.timestamp),
+        validation.metric_step(key, metric.step),
+    ]
+
+
+def _journalled(line: list[Any]) -> list[Any]:
+    """A line as JSON can hold it: NaN and infinities as strings."""
+    if line[0] == "m" and (line[2] != line[2] or line[2] in (float("inf"), float("-inf"))):
+        shown = "NaN" if line[2] != line[2] else "Infinity" if line[2] > 0 else "-Infinity"
+        return [*line[:2], shown, *line[3:]]
+    return line
+
+
+def _changed_param(key: str, old: str, new: str) -> InvalidParameterValue:
+    return InvalidParameterValue(
+        f"Changing param values is not allowed. Param with key={key!r} was already logged "
+        f"with value={old!r}; the new value is {new!r}",
+        hint="log the other value under another name, or in a nested run",
+    )
+
+
+def _require_active(record: Record) -> None:
+    if record.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidParameterValue(
+            f"The run {record.run_id} must be in the 'active' state; it is deleted",
+            hint=f"mlgit runs restore {record.run_id}",
+        )
