@@ -1,0 +1,134 @@
+"""mlgit: experiment tracking kept in your own Git repository.
+
+``import mlgit as mlflow`` runs programs written for MLflow. Every public name is loaded
+when it is first used, so that the import itself costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name → module that has it. A submodule's own name stands for the module.
+_FLUENT = "mlgit.tracking.fluent"
+_NAMES = {
+    "ActiveRun": _FLUENT,
+    "MlflowClient": "mlgit.tracking.client",
+    "MlflowException": "mlgit.exceptions",
+    "MlgitClient": "mlgit.tracking.client",
+    "MlgitException": "mlgit.exceptions",
+    "active_run": _FLUENT,
+    "create_experiment": _FLUENT,
+    "delete_experiment": _FLUENT,
+    "delete_experiment_tag": _FLUENT,
+    "delete_run": _FLUENT,
+    "delete_tag": _FLUENT,
+    "end_run": _FLUENT,
+    "get_artifact_uri": _FLUENT,
+    "get_experiment": _FLUENT,
+    "get_experiment_by_name": _FLUENT,
+    "get_parent_run": _FLUENT,
+    "get_run": _FLUENT,
+    "get_tracking_uri": "mlgit.tracking.uri",
+    "is_tracking_uri_set": "mlgit.tracking.uri",
+    "last_active_run": _FLUENT,
+    "load_table": _FLUENT,
+    "log_artifact": _FLUENT,
+    "log_artifacts": _FLUENT,
+    "log_dict": _FLUENT,
+    "log_figure": _FLUENT,
+    "log_image": _FLUENT,
+    "log_input": _FLUENT,
+    "log_inputs": _FLUENT,
+    "log_metric": _FLUENT,
+    "log_metrics": _FLUENT,
+    "log_param": _FLUENT,
+    "log_params": _FLUENT,
+    "log_table": _FLUENT,
+    "log_text": _FLUENT,
+    "rename_experiment": _FLUENT,
+    "restore_experiment": _FLUENT,
+    "restore_run": _FLUENT,
+    "search_experiments": _FLUENT,
+    "search_runs": _FLUENT,
+    "set_experiment": _FLUENT,
+    "set_experiment_tag": _FLUENT,
+    "set_experiment_tags": _FLUENT,
+    "set_tag": _FLUENT,
+    "set_tags": _FLUENT,
+    "set_tracking_uri": "mlgit.tracking.uri",
+    "start_run": _FLUENT,
+}
+_MODULES = ("artifacts", "data", "entities", "exceptions", "tracking")
+
+__all__ = sorted([*_NAMES, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"mlgit.{name}")
+    else:
+        import difflib
+
+        close = difflib.get_close_matches(name, __all__, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"module 'mlgit' has no attribute {name!r}{hint}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+if TYPE_CHECKING:
+    from mlgit import artifacts, data, entities, exceptions, tracking
+    from mlgit.exceptions import MlflowException, MlgitException
+    from mlgit.tracking.client import MlflowClient, MlgitClient
+    from mlgit.tracking.fluent import (
+        ActiveRun,
+        active_run,
+        create_experiment,
+        delete_experiment,
+        delete_experiment_tag,
+        delete_run,
+        delete_tag,
+        end_run,
+        get_artifact_uri,
+        get_experiment,
+        get_experiment_by_name,
+        get_parent_run,
+        get_run,
+        last_active_run,
+        load_table,
+        log_artifact,
+        log_artifacts,
+        log_dict,
+        log_figure,
+        log_image,
+        log_input,
+        log_inputs,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
+        log_table,
+        log_text,
+        rename_experiment,
+        restore_experiment,
+        restore_run,
+        search_experiments,
+        search_runs,
+        set_experiment,
+        set_experiment_tag,
+        set_experiment_tags,
+        set_tag,
+        set_tags,
+        start_run,
+    )
+    from mlgit.tracking.uri import get_tracking_uri, is_tracking_uri_set, set_tracking_uri

@@ -44,6 +44,19 @@ def run_id() -> str | None:
     return _first("MLGIT_RUN_ID", "MLFLOW_RUN_ID")
 
 
+def take_run_id() -> str | None:
+    """The run that the environment asks to resume; asked once, later runs are new ones."""
+    found = run_id()
+    for name in ("MLGIT_RUN_ID", "MLFLOW_RUN_ID"):
+        os.environ.pop(name, None)
+    return found
+
+
+def notebook() -> str | None:
+    """The notebook that Jupyter says this is, or None."""
+    return _first("JPY_SESSION_NAME")
+
+
 def run_name() -> str | None:
     """The name that the environment gives to new runs, or None."""
     return _first("MLGIT_RUN_NAME", "MLFLOW_RUN_NAME")

@@ -25,7 +25,9 @@ def identity(
     """
     section = role.lower()
     name = (
-        environment.get(f"GIT_{role}_NAME") or configured(section, "name") or configured("user", "name")
+        environment.get(f"GIT_{role}_NAME")
+        or configured(section, "name")
+        or configured("user", "name")
     )
     email = (
         environment.get(f"GIT_{role}_EMAIL")

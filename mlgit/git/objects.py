@@ -157,7 +157,8 @@ class ObjectStore:
         store = self._dulwich()
         name = sha.encode()
         return store.contains_packed(name) or any(  # type: ignore[arg-type]
-            name in other for other in store.alternates
+            other.contains_packed(name) or other.contains_loose(name)  # type: ignore[arg-type]
+            for other in store.alternates
         )
 
     def complete(self, prefix: str) -> list[str]:

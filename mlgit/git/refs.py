@@ -133,7 +133,9 @@ class RefStore:
                 return {}
             in_order = _is_sorted(data)
             found = {}
-            for name, sha in _packed_lines(data, _lower_bound(data, prefix.encode()) if in_order else 0):
+            for name, sha in _packed_lines(
+                data, _lower_bound(data, prefix.encode()) if in_order else 0
+            ):
                 if name.startswith(prefix):
                     found[name] = sha
                 elif in_order:

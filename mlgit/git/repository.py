@@ -106,7 +106,9 @@ class Repository:
         return None
 
     @classmethod
-    def init(cls, path: str, *, bare: bool = False, default_branch: str | None = None) -> Repository:
+    def init(
+        cls, path: str, *, bare: bool = False, default_branch: str | None = None
+    ) -> Repository:
         """Make a new repository, as ``git init`` does.
 
         Args:
@@ -125,7 +127,9 @@ class Repository:
             os.makedirs(path, exist_ok=True)
             if not default_branch:
                 try:
-                    default_branch = StackedConfig.default().get((b"init",), b"defaultBranch").decode()
+                    default_branch = (
+                        StackedConfig.default().get((b"init",), b"defaultBranch").decode()
+                    )
                 except KeyError:
                     default_branch = "main"
             make = Repo.init_bare if bare else Repo.init

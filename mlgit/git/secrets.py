@@ -236,7 +236,7 @@ def _mask_query(found: re.Match[str]) -> str:
 
 
 def _mask_tokens(text: str) -> str:
-    data = text.encode("utf-8", "surrogateescape")
+    data = text.encode("utf-8", "surrogatepass")
     for token in sorted(secret_tokens(data), key=len, reverse=True):
         data = data.replace(token, MASK.encode())
-    return data.decode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "surrogatepass")

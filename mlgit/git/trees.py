@@ -30,9 +30,7 @@ def parse_tree(raw: bytes) -> Iterator[tuple[bytes, bytes, str]]:
 def format_tree(entries: dict[bytes, tuple[bytes, str]]) -> bytes:
     """The bytes of a tree, from (mode, object) by name, in Git's order."""
     order = sorted(entries, key=lambda n: n + b"/" if entries[n][0] == FOLDER else n)
-    return b"".join(
-        b"%s %s\0%s" % (entries[n][0], n, bytes.fromhex(entries[n][1])) for n in order
-    )
+    return b"".join(b"%s %s\0%s" % (entries[n][0], n, bytes.fromhex(entries[n][1])) for n in order)
 
 
 def entry(raw: bytes, name: bytes) -> tuple[bytes, str] | None:

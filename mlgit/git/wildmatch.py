@@ -7,9 +7,10 @@ a regular expression is compiled only for the rest, when it is first needed.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _SPECIAL = frozenset(b"*?[\\")
-_CLASSES = {
+_CLASSES: dict[bytes, Callable[[int], bool]] = {
     b"alnum": lambda c: chr(c).isalnum(),
     b"alpha": lambda c: chr(c).isalpha(),
     b"blank": lambda c: c in b" \t",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mlgit.exceptions import CorruptData, Unsupported
 
@@ -175,7 +175,7 @@ def parse_entries(data: bytes, directory: str) -> list[IndexEntry]:
         raise CorruptData(f"the index can't be parsed: {error}") from error
 
 
-def _entry(values: tuple, flags: int, path: bytes) -> IndexEntry:
+def _entry(values: tuple[Any, ...], flags: int, path: bytes) -> IndexEntry:
     cs, cn, ms, mn, _dev, ino, mode, uid, gid, size, sha, _ = values
     return IndexEntry(path, mode, sha, size, (ms, mn), (cs, cn), ino, uid, gid, flags)
 

@@ -59,7 +59,7 @@ class ArtifactTree:
             here[name] = entry
 
     def _merge(self, here: dict[str, Entry | _Folder], folder: Entry) -> None:
-        for name, entry in self._load(folder).items():
+        for name, entry in self._entries(folder).items():
             current = here.get(name)
             if entry.kind == "d" and current is not None and current != entry:
                 self._merge(self._descend(here, name, name), entry)
@@ -76,12 +76,12 @@ class ArtifactTree:
                     f"The artifact {path} is a file; it can't also be a folder",
                     hint="log what belongs below it under another name",
                 )
-            current = _Folder(self._load(current) if current else {})
+            current = _Folder({**self._entries(current)} if current else {})
             here[name] = current
         return current.entries
 
-    def _load(self, folder: Entry) -> dict[str, Entry | _Folder]:
-        return dict(parse_manifest(self._objects.read(folder.sha256)))
+    def _entries(self, folder: Entry) -> dict[str, Entry]:
+        return parse_manifest(self._objects.read(folder.sha256))
 
     def root(self) -> dict[str, Entry]:
         """The entries of the top folder; manifests that are new are stored first."""

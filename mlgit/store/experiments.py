@@ -162,7 +162,9 @@ class Experiments:
         if found.experiment_id == names.DEFAULT_EXPERIMENT_ID and stage == LifecycleStage.DELETED:
             raise InvalidParameterValue("The default experiment can't be deleted")
         if found.lifecycle_stage == stage:
-            raise ResourceDoesNotExist(f"No Experiment with id={experiment_id} exists that isn't {stage}")
+            raise ResourceDoesNotExist(
+                f"No Experiment with id={experiment_id} exists that isn't {stage}"
+            )
 
         def change(record: ExperimentRecord) -> None:
             record.lifecycle_stage = stage
@@ -194,7 +196,9 @@ class Experiments:
         def change(record: ExperimentRecord) -> None:
             _require_active(record)
             if record.tags.pop(key, None) is None:
-                raise ResourceDoesNotExist(f"No tag with name {key!r} in experiment {experiment_id}")
+                raise ResourceDoesNotExist(
+                    f"No tag with name {key!r} in experiment {experiment_id}"
+                )
 
         self._amend(experiment_id, change)
 

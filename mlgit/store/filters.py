@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 from mlgit.exceptions import FilterError, InvalidParameterValue
+from mlgit.store.filter_tokens import Token, quote, short, tokens
 
 # What SQLite can take: its parser stacks 100 symbols, half of which the rest of the
 # statement may need; its statements bind some thousands of values, and its LIKE patterns have a limit of their own.
@@ -128,38 +128,9 @@ EXPERIMENTS = Fields(
 )
 _DATASET_KEYS = ("name", "digest", "context")
 
-_SPACE = re.compile(r"\s*")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.])")
-# MLflow wants quotes around keys with - / or :; nothing else could be meant by them here.
-_WORD = re.compile(r"[^\W\d][\w./:\-]*")
-_OPERATOR = re.compile(r"[<>=!~&|^*]+")
-_ANY_WORD = re.compile(r"[\w.+\-]+")
-_UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 _OPERATORS = {"==": "=", "<>": "!=", **{op: op for op in ("=", "!=", "<", "<=", ">", ">=")}}
-_KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL", "ASC", "DESC"})
 _MEANT = {"&": "AND", "&&": "AND", "|": "OR", "||": "OR", "!": "NOT", "=>": ">=", "=<": "<="}
 _MEANT |= {"===": "=", "!==": "!=", "~": "LIKE", "=~": "LIKE", "><": "!="}
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """``type`` is word, number, string, operator, a punctuation mark, or end."""
-
-    type: str
-    text: str
-    position: int
-    # Of a word: the part before the first dot; None if there's no dot.
-    kind: str | None = None
-    # Of a string or word: the quote mark around it or its key.
-    quote: str = ""
-
-    @property
-    def keyword(self) -> str:
-        """The keyword that this is, in capitals, or ""."""
-        if self.type != "word" or self.kind is not None or self.quote:
-            return ""
-        upper = self.text.upper()
-        return upper if upper in _KEYWORDS else ""
 
 
 def parse_filter(text: str, fields: Fields = RUNS) -> Node | None:
@@ -208,85 +179,20 @@ def parse_order_by(clauses: Iterable[str] | None, fields: Fields = RUNS) -> tupl
     return tuple(terms.values())
 
 
-def _tokens(text: str) -> list[_Token]:
-    bad = _UNSTORABLE.search(text)
-    if bad:
-        raise FilterError("A filter can't hold NUL or a lone surrogate", text, bad.start())
-    tokens: list[_Token] = []
-    position = _SPACE.match(text).end()  # type: ignore[union-attr]
-    while position < len(text):
-        token, position = _next_token(text, position)
-        tokens.append(token)
-        position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
-    tokens.append(_Token("end", "", len(text)))
-    return tokens
-
-
-def _next_token(text: str, start: int) -> tuple[_Token, int]:
-    if text[start] in "(),":
-        return _Token(text[start], text[start], start), start + 1
-    if match := _NUMBER.match(text, start):
-        return _Token("number", match[0], start), match.end()
-    if match := _OPERATOR.match(text, start):
-        return _Token("operator", match[0], start), match.end()
-    if match := _WORD.match(text, start):
-        return _word(text, start, match.end())
-    if text[start] in "'\"`":
-        return _quoted_token(text, start)
-    if match := _ANY_WORD.match(text, start):
-        raise FilterError(
-            f"{_short(match[0])} is neither a number nor a name",
-            text,
-            start,
-            hint="put text in quotes: " + _quote(match[0]),
-        )
-    hint = "one expression at a time" if text[start] == ";" else ""
-    raise FilterError(f"Unexpected character {text[start]!r}", text, start, hint=hint)
-
-
-def _word(text: str, start: int, end: int) -> tuple[_Token, int]:
-    word = text[start:end]
-    kind, dot, key = word.partition(".")
-    if dot and not key and text[end : end + 1] in ("'", '"', "`"):
-        token, after = _quoted(text, end)
-        return _Token("word", token, start, kind, text[end]), after
-    return _Token("word", key if dot else word, start, kind if dot else None), end
-
-
-def _quoted_token(text: str, start: int) -> tuple[_Token, int]:
-    value, end = _quoted(text, start)
-    # `metric`.key: MLflow lets the kind be quoted as well.
-    if text[start] == "`" and text[end : end + 1] == ".":
-        match = _WORD.match(text, end + 1)
-        if match:
-            return _Token("word", match[0], start, value), match.end()
-        if text[end + 1 : end + 2] in ('"', "`"):
-            key, after = _quoted(text, end + 1)
-            return _Token("word", key, start, value, text[end + 1]), after
-    return _Token("string", value, start, quote=text[start]), end
-
-
-def _quoted(text: str, start: int) -> tuple[str, int]:
-    end = text.find(text[start], start + 1)
-    if end < 0:
-        raise FilterError(f"The quote {text[start]} is not closed", text, start)
-    return text[start + 1 : end], end + 1
-
-
 class _Parser:
     """Recursive descent over one expression's tokens."""
 
     def __init__(self, text: str, fields: Fields) -> None:
         self.text = text
         self.fields = fields
-        self.tokens = _tokens(text)
+        self.tokens = tokens(text)
         self.next = 0
         self.depth = 0
         self.comparisons = 0
         self.items = 0
 
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.next]
 
     def take(self, *keywords: str) -> bool:
@@ -297,7 +203,7 @@ class _Parser:
         self.next += len(keywords)
         return True
 
-    def fail(self, problem: str, token: _Token | None = None, *, hint: str = "") -> NoReturn:
+    def fail(self, problem: str, token: Token | None = None, *, hint: str = "") -> NoReturn:
         raise FilterError(problem, self.text, (token or self.token).position, hint=hint)
 
     def filter(self) -> Node | None:
@@ -395,7 +301,7 @@ class _Parser:
                 dict.fromkeys(kinds.values())
             )
             self.fail(
-                f"A {self.fields.noun} has no fields of kind {_short(token.kind)}", token, hint=hint
+                f"A {self.fields.noun} has no fields of kind {short(token.kind)}", token, hint=hint
             )
         if not token.text:
             self.fail(f"The {kind}'s name is missing", token)
@@ -405,10 +311,10 @@ class _Parser:
             return kind, self.attribute(token)
         if kind == "dataset" and token.text not in _DATASET_KEYS:
             hint = _did_you_mean(token.text, _DATASET_KEYS) or "name, digest or context"
-            self.fail(f"A dataset has no {_short(token.text)} to search by", token, hint=hint)
+            self.fail(f"A dataset has no {short(token.text)} to search by", token, hint=hint)
         return kind, token.text
 
-    def attribute(self, token: _Token) -> str:
+    def attribute(self, token: Token) -> str:
         known = self.fields.texts | self.fields.numbers
         name = self.fields.aliases.get(token.text, token.text)
         if name in known:
@@ -416,14 +322,14 @@ class _Parser:
         close = _did_you_mean(name, sorted(known | set(self.fields.kinds)))
         hint = close or "attributes: " + ", ".join(sorted(known))
         self.fail(
-            f"A {self.fields.noun} has no attribute {_short(token.text)}",
+            f"A {self.fields.noun} has no attribute {short(token.text)}",
             token,
             hint=hint + "; metrics, params and tags are written metrics.x, params.x, tags.x"
             if self.fields is RUNS and not close
             else hint,
         )
 
-    def operator(self) -> tuple[str, _Token]:
+    def operator(self) -> tuple[str, Token]:
         """The operator that comes next, normalised, and its first token."""
         token = self.token
         if token.type == "operator":
@@ -442,14 +348,14 @@ class _Parser:
             hint = _did_you_mean(token.text.upper(), ("LIKE", "ILIKE", "IN", "IS NULL")) or hint
         self.fail(f"Expected an operator, not {_show(token)}", hint=hint)
 
-    def value(self, kind: str, key: str, op: str, operator: _Token) -> Value:
+    def value(self, kind: str, key: str, op: str, operator: Token) -> Value:
         """The value that comes next, if ``op`` can compare the field with it."""
         if op.startswith("IS"):
             return None
         numeric = kind == "metric" or (kind == "attribute" and key in self.fields.numbers)
         if numeric and op[-1] not in "=<>":
             self.fail(
-                f"{op} compares text, but {kind} {_short(key)} is a number",
+                f"{op} compares text, but {kind} {short(key)} is a number",
                 operator,
                 hint="use = != < <= > or >=",
             )
@@ -463,20 +369,20 @@ class _Parser:
         wanted = "a number" if numeric else "a quoted string"
         hint = ""
         if not numeric and token.type in ("word", "number") and not token.keyword:
-            hint = "write " + _quote(_source(token))
+            hint = "write " + quote(_source(token))
         if numeric and token.type == "string":
             hint = "numbers take no quotes"
         if numeric and token.text.lower() in ("nan", "inf", "infinity"):
             hint = "search expressions have no NaN and no infinity"
-        self.fail(f"{kind} {_short(key)} takes {wanted}, not {_show(token)}", hint=hint)
+        self.fail(f"{kind} {short(key)} takes {wanted}, not {_show(token)}", hint=hint)
 
-    def string(self, kind: str, key: str, op: str, operator: _Token) -> str:
+    def string(self, kind: str, key: str, op: str, operator: Token) -> str:
         token = self.token
         if op[0] in "<>":
             hint = "text knows only = != LIKE ILIKE IN"
             if kind == "param":
                 hint = "params compare as numbers: write the number without quotes"
-            self.fail(f"{op} can't compare {kind} {_short(key)} with text", operator, hint=hint)
+            self.fail(f"{op} can't compare {kind} {short(key)} with text", operator, hint=hint)
         if op.endswith("LIKE") and len(token.text) > MAX_PATTERN:
             self.fail(f"The pattern is longer than {MAX_PATTERN} characters")
         self.next += 1
@@ -487,7 +393,7 @@ class _Parser:
         token = self.token
         number = float(token.text)
         if math.isinf(number):
-            self.fail(f"{_short(token.text)} is too large a number")
+            self.fail(f"{short(token.text)} is too large a number")
         self.next += 1
         digits = token.text.lstrip("+-")
         if digits.isdigit() and -(2**63) <= int(token.text) < 2**63:
@@ -538,21 +444,13 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {folded[close[0]]}?" if close else ""
 
 
-def _source(token: _Token) -> str:
+def _source(token: Token) -> str:
     return token.text if token.kind is None else f"{token.kind}.{token.text}"
 
 
-def _show(token: _Token) -> str:
+def _show(token: Token) -> str:
     if token.type == "end":
         return "the end"
     if token.type in ("word", "string"):
-        return _short(_source(token))
-    return _short(token.text) if token.type == "number" else token.text
-
-
-def _quote(text: str) -> str:
-    return '"' + text + '"' if "'" in text else "'" + text + "'"
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:50] + "…" + text[-8:])
+        return short(_source(token))
+    return short(token.text) if token.type == "number" else token.text

@@ -214,9 +214,7 @@ def put_experiment(
     connection: sqlite3.Connection, record: ExperimentRecord, commit: str | None
 ) -> None:
     """Insert an experiment, or replace it. To be called inside a transaction."""
-    connection.execute(
-        "DELETE FROM experiment_tags WHERE experiment_id=?", (record.experiment_id,)
-    )
+    connection.execute("DELETE FROM experiment_tags WHERE experiment_id=?", (record.experiment_id,))
     connection.execute(
         "INSERT OR REPLACE INTO experiments VALUES (?,?,?,?,?,?,?)",
         (

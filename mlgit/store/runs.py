@@ -182,7 +182,7 @@ class Runs:
             "commit": snapshot.commit,
             "branch": snapshot.branch,
             "dirty": snapshot.dirty,
-            "left_out": [{"path": o.path, "reason": o.reason} for o in snapshot.left_out],
+            "left_out": [{"path": _shown(o.path), "reason": o.reason} for o in snapshot.left_out],
             "dirty_submodules": snapshot.dirty_submodules,
         }
         record.source.update({k: v for k, v in source.items() if v not in (None, [])})
@@ -353,9 +353,7 @@ class Runs:
         """Change fields of a run: run_name, status, end_time, lifecycle_stage."""
         self._append(run_id, [["u", fields, now_ms()]], check_active=False)
 
-    def _append(
-        self, run_id: str, lines: list[list[Any]], *, check_active: bool = True
-    ) -> None:
+    def _append(self, run_id: str, lines: list[list[Any]], *, check_active: bool = True) -> None:
         """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is not None:
@@ -437,7 +435,9 @@ class Runs:
         lines = b""
         changed = self.snapshotter.changed_since(held.snapshot) if held.snapshot else []
         if changed:
-            lines = journal.line("u", {"source": {"changed_during_run": changed}}, now_ms())
+            lines = journal.line(
+                "u", {"source": {"changed_during_run": [_shown(p) for p in changed]}}, now_ms()
+            )
         held.writer.append(lines + journal.line("end", status, when))
         self._release(run_id)
         self.committer.commit(run_id, only_if_over=True)
@@ -572,6 +572,11 @@ def _heartbeat(reference: weakref.ref[Runs]) -> None:
         for held in list(runs._open.values()):
             held.writer.touch()
         del runs
+
+
+def _shown(path: str) -> str:
+    """A path as text: bytes that aren't UTF-8 as escapes, which a record can hold."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _checked_tags(tags: dict[str, Any] | None) -> dict[str, str]:

@@ -86,7 +86,7 @@ class RunSearch:
         scope = []
         if experiment_ids is not None:
             scope.append(one_of("runs.experiment_id", experiment_ids))
-        if not _ALL_STAGES <= set(stages):
+        if not set(stages) >= _ALL_STAGES:
             scope.append(one_of("runs.lifecycle_stage", stages))
         self.scope = join(" AND ", scope or [Sql("1")])
         tests = [predicate(term, "runs") for term in self.terms]

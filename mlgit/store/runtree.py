@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from mlgit.exceptions import CorruptData, MlgitException
 from mlgit.git import Repository
 from mlgit.git.commits import Commit, format_commit, parse_commit, signature
 from mlgit.git.trees import FILE, FOLDER, entry, format_tree, parse_tree, replace
-from mlgit.store import names, record as files
+from mlgit.store import names
+from mlgit.store import record as files
 from mlgit.store.record import Point, Record
 
 _TRAILERS = ("Mlgit-Run", "Mlgit-Experiment", "Mlgit-Status", "Mlgit-Record")
@@ -108,9 +110,7 @@ class RunTree:
         return files.parse_environment(data, self._name("environment.yaml"))
 
 
-def write_commit(
-    repo: Repository, record: Record, base: RunTree | None, now: int
-) -> str:
+def write_commit(repo: Repository, record: Record, base: RunTree | None, now: int) -> str:
     """Write the objects of a run's next commit.
 
     Args:
@@ -193,9 +193,10 @@ def _message(record: Record, folder: str) -> str:
     key = _key_metric(metrics)
     subject = f"{name}: {key} {metrics[key]:.6g}" if key else name
     body = [subject, ""]
-    for title, items in (("params", sorted(record.params.items())), ("metrics", metrics.items())):
+    titled: list[tuple[str, dict[str, Any]]] = [("params", record.params), ("metrics", metrics)]
+    for title, items in titled:
         if items:
-            shown = list(items)[:40]
+            shown = sorted(items.items())[:40]
             width = min(40, max(len(k) for k, _ in shown))
             body.append(title)
             body += [f"  {k:<{width}} = {_one_line(v)}" for k, v in shown]

@@ -28,7 +28,7 @@ _LINE = re.compile(
 _FLOW = re.compile(r"^\{([a-z0-9]+: [a-z0-9]+(?:, [a-z0-9]+: [a-z0-9]+)*)\}\Z")
 _INT = re.compile(r"^-?(?:0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"^-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?\Z")
-_SPECIAL = {
+_SPECIAL: dict[str, Any] = {
     "true": True,
     "false": False,
     "null": None,
