@@ -1,0 +1,116 @@
+"""What changed in metrics, and whether for the better."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# A tag of a run that says which way a metric is good: "min" or "max".
+DIRECTION_TAG = "mlgit.direction."
+
+_LOWER = (
+    "loss|error|err|rmse|mae|mse|mape|smape|rmsle|msle|logloss|perplexity|ppl|wer|cer|fid|nll|"
+    "brier|bce|fpr|fnr|hamming|deviance"
+)
+_HIGHER = (
+    "acc|accuracy|auc|auroc|auprc|f1|fbeta|precision|recall|r2|iou|miou|dice|bleu|rouge[12l]?|"
+    "ndcg|mrr|kappa|mcc|tpr|tnr|sensitivity|specificity|psnr|ssim"
+)
+_IS_LOWER = re.compile(rf"({_LOWER}|\w*(loss|error))\Z")
+_IS_HIGHER = re.compile(rf"({_HIGHER}|\w*accuracy)\Z")
+_WORD = re.compile(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*|[0-9]+")
+
+
+@dataclass(frozen=True)
+class MetricChange:
+    """One metric on both sides: its last values.
+
+    Attributes:
+        name: The metric.
+        old, new: The values; None where it wasn't logged.
+        direction: "min" where lower is better, "max" where higher is, None where unknown.
+    """
+
+    name: str
+    old: float | None
+    new: float | None
+    direction: str | None = None
+
+    @property
+    def status(self) -> str:
+        """ "added", "removed", "changed" or "unchanged"; NaN is the same as NaN."""
+        if self.old is None or self.new is None:
+            return "added" if self.old is None else "removed"
+        same = self.old == self.new or (math.isnan(self.old) and math.isnan(self.new))
+        return "unchanged" if same else "changed"
+
+    @property
+    def change(self) -> float | None:
+        """The new value less the old one; None where that isn't a number."""
+        if self.old is None or self.new is None:
+            return None
+        if self.status == "unchanged":
+            return 0.0
+        difference = self.new - self.old
+        return None if math.isnan(difference) else difference
+
+    @property
+    def relative(self) -> float | None:
+        """The change as a part of the old value's size; None where that isn't finite."""
+        if not self.old or self.change is None or not math.isfinite(self.old):
+            return None
+        part = self.change / abs(self.old)
+        return part if math.isfinite(part) else None
+
+    @property
+    def verdict(self) -> str | None:
+        """ "better" or "worse"; None where it didn't change or the direction is unknown."""
+        if self.direction is None or self.status != "changed":
+            return None
+        assert self.old is not None and self.new is not None
+        if math.isnan(self.old) or math.isnan(self.new):
+            return "better" if math.isnan(self.old) else "worse"
+        rose = self.new > self.old
+        return "better" if rose == (self.direction == "max") else "worse"
+
+
+def compare_metrics(
+    old: Mapping[str, float] | None,
+    new: Mapping[str, float] | None,
+    tags: Mapping[str, str],
+) -> tuple[MetricChange, ...]:
+    """Every metric of two sides, by name.
+
+    Args:
+        old, new: The last values by name; None for a side without a record.
+        tags: Where directions may be declared.
+    """
+    before, after = old or {}, new or {}
+    return tuple(
+        MetricChange(name, before.get(name), after.get(name), direction(name, tags))
+        for name in sorted(before.keys() | after.keys())
+    )
+
+
+def direction(name: str, tags: Mapping[str, str]) -> str | None:
+    """Which way a metric is good.
+
+    Args:
+        name: The metric.
+        tags: A run's; ``mlgit.direction.<metric>`` = ``min`` or ``max`` decides.
+
+    Returns:
+        "min", "max", or None: neither declared, nor plain from the words of the name.
+    """
+    declared = tags.get(DIRECTION_TAG + name, "").strip().lower()
+    if declared in ("min", "max"):
+        return declared
+    words = [word.lower() for word in _WORD.findall(name)]
+    lower = any(_IS_LOWER.match(word) for word in words)
+    higher = any(_IS_HIGHER.match(word) for word in words)
+    if lower == higher:
+        return None  # neither, or both, as in accuracy_loss
+    # scikit-learn's neg_mean_squared_error and the like.
+    return "max" if higher or "neg" in words else "min"

@@ -1,0 +1,274 @@
+"""A comparison as tables of cells, which the terminal and Markdown both print."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from mlgit.objects import Entry
+from mlgit.review.artifacts import ArtifactChange
+from mlgit.review.code import CodeComparison, FileChange
+from mlgit.review.compare import RunComparison, RunFacts, ValueChange
+from mlgit.review.metrics import MetricChange
+
+MISSING = "—"
+_MAX_VALUE = 60
+# Control characters, what turns the direction of text around or can't be seen, ends of
+# lines that only some programs know, and halves of surrogate pairs.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: What it says, not yet safe to print.
+        tone: "good", "bad", "old", "new", "faint" or "".
+        given: Whether the text came from a run, and not from this program.
+    """
+
+    text: str
+    tone: str = ""
+    given: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One section of a comparison.
+
+    Attributes:
+        title: Its heading.
+        headers: The columns' names.
+        rows: The cells.
+        right: The columns that are aligned to the right.
+        hidden: How many rows are left out because nothing changed in them.
+        note: A remark below it.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    right: Collection[int] = ()
+    hidden: int = 0
+    note: str = ""
+
+
+def visible(text: str) -> str:
+    """Text on one line that can only be seen: what isn't printable as escapes."""
+    return _HIDDEN.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char)
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that wasn't UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def tables(run: RunComparison, sections: Collection[str], everything: bool) -> list[Table]:
+    """The tables of one pair of runs, without those that have nothing to show.
+
+    Args:
+        run: The pair.
+        sections: Which of ``compare.SECTIONS``.
+        everything: Show what didn't change too.
+    """
+    made: dict[str, Callable[[], list[Table]]] = {
+        "metrics": lambda: [_metrics(run.metrics, everything)],
+        "params": lambda: [_values("Params", "param", run.params, everything)],
+        "tags": lambda: [_values("Tags", "tag", run.tags, everything)],
+        "datasets": lambda: [_values("Datasets", "dataset", run.datasets, everything)],
+        "artifacts": lambda: [_artifacts(run.artifacts)],
+        "environment": lambda: _environment(run, everything),
+    }
+    found = [table for name, make in made.items() if name in sections for table in make()]
+    return [table for table in found if table.rows or table.note or table.hidden]
+
+
+def _metrics(changes: Sequence[MetricChange], everything: bool) -> Table:
+    shown = [c for c in changes if everything or c.status != "unchanged"]
+    rows = []
+    for change in shown:
+        old, new = numbers(change.old, change.new)
+        tone = {"better": "good", "worse": "bad"}.get(change.verdict or "", "")
+        moved = change.change if change.status == "changed" else None
+        relative = change.relative if change.status == "changed" else None
+        rows.append(
+            (
+                Cell(change.name, given=True),
+                Cell(old, "faint" if change.old is None else ""),
+                Cell(new, "faint" if change.new is None else ""),
+                Cell("" if moved is None else f"{moved:+.6g}", tone),
+                Cell("" if relative is None else f"{relative * 100:+.2f}%", tone),
+                Cell(_judged(change), tone),
+            )
+        )
+    headers = ("metric", "old", "new", "change", "relative", "")
+    return Table("Metrics", headers, rows, (1, 2, 3, 4), len(changes) - len(shown))
+
+
+def _judged(change: MetricChange) -> str:
+    """Where it went, and whether that is good where that is known."""
+    if change.status != "changed":
+        return change.status
+    moved = change.change
+    arrow = "" if moved is None else "▲ " if moved > 0 else "▼ "
+    return (arrow + (change.verdict or "")).rstrip()
+
+
+def number(value: float | None) -> str:
+    """A metric's value for a person: six significant digits."""
+    if value is None:
+        return MISSING
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.6g}"
+
+
+def numbers(old: float | None, new: float | None) -> tuple[str, str]:
+    """Two values, with as many digits as it takes to tell them apart."""
+    first, second = number(old), number(new)
+    if first == second and old != new and old is not None and new is not None:
+        return (first, second) if math.isnan(old) else (repr(old), repr(new))
+    return first, second
+
+
+def _values(title: str, noun: str, changes: Sequence[ValueChange], everything: bool) -> Table:
+    shown = [c for c in changes if everything or c.status != "unchanged"]
+    rows = []
+    for change in shown:
+        old, new = _told_apart(change.old, change.new)
+        rows.append(
+            (
+                Cell(change.name, given=True),
+                _side(old, "old" if change.status != "unchanged" else ""),
+                _side(new, "new" if change.status != "unchanged" else ""),
+            )
+        )
+    return Table(title, (noun, "old", "new"), rows, (), len(changes) - len(shown))
+
+
+def _side(text: str | None, tone: str) -> Cell:
+    return Cell(MISSING, "faint") if text is None else Cell(text, tone, given=True)
+
+
+def _told_apart(old: str | None, new: str | None) -> tuple[str | None, str | None]:
+    """Two values, the beginning of long ones left out if they share it."""
+    if old is None or new is None or max(len(old), len(new)) <= _MAX_VALUE:
+        return old, new
+    pairs = enumerate(zip(old, new))
+    common = next((at for at, (a, b) in pairs if a != b), min(len(old), len(new)))
+    start = common - _MAX_VALUE // 4
+    if common < _MAX_VALUE // 2 or old == new:
+        return old, new
+    return "…" + old[start:], "…" + new[start:]
+
+
+def _artifacts(changes: Sequence[ArtifactChange]) -> Table:
+    rows = [
+        (
+            Cell(change.path + ("/" if _is_folder(change) else ""), given=True),
+            Cell(_entry(change.old), "old" if change.old else "faint"),
+            Cell(_entry(change.new), "new" if change.new else "faint"),
+            Cell(change.note or change.status, "faint"),
+        )
+        for change in changes
+    ]
+    return Table("Artifacts", ("artifact", "old", "new", ""), rows)
+
+
+def _is_folder(change: ArtifactChange) -> bool:
+    entry = change.new or change.old
+    return entry is not None and entry.kind == "d"
+
+
+def _entry(entry: Entry | None) -> str:
+    if entry is None:
+        return MISSING
+    parts = [plural(entry.files, "file")] if entry.kind == "d" else []
+    parts += [size(entry.size), entry.sha256[:10]]
+    return ", ".join(parts) + (" (executable)" if entry.kind == "x" else "")
+
+
+def _environment(run: RunComparison, everything: bool) -> list[Table]:
+    found = run.environment
+    if len(found.missing) == 1:
+        note = f"The {found.missing[0]} side has no environment recorded."
+        return [Table("Environment", (), (), note=note)]
+    return [
+        _values("Environment", "", found.system, everything),
+        _values("Packages", "package", found.packages, everything),
+    ]
+
+
+# -- words
+
+
+def facts(run: RunFacts | None) -> str:
+    """What one side's run is, in one line; not yet safe to print."""
+    if run is None:
+        return "no record"
+    text = f"{run.run_name} ({run.run_id[:8]}), {run.status}"
+    if run.duration is not None:
+        text += f" in {duration(run.duration)}"
+    if run.code_commit:
+        text += f", code {run.code_commit[:10]}"
+    return text + (" with uncommitted changes" if run.dirty else "")
+
+
+def code_line(code: CodeComparison) -> str:
+    """The sum of what changed in the code, in one line; "" where there is nothing to say."""
+    if len(code.missing) == 1:
+        return f"Code: the {code.missing[0]} side has none recorded"
+    if not code.files:
+        return ""
+    added = sum(change.added or 0 for change in code.files)
+    removed = sum(change.removed or 0 for change in code.files)
+    return f"Code: {plural(len(code.files), 'file')} changed, +{added} -{removed}"
+
+
+def file_line(change: FileChange) -> tuple[str, str]:
+    """A file's path (not yet safe to print) and what happened to it."""
+    path = change.path if change.old_path is None else f"{change.old_path} → {change.path}"
+    words = [change.status]
+    if change.binary:
+        words.append("binary")
+    elif change.added is not None and (change.added or change.removed):
+        words.append(f"+{change.added} -{change.removed}")
+    return path, ", ".join(words + ([change.note] if change.note else []))
+
+
+def plural(count: int, noun: str) -> str:
+    """A number and its noun: "1 file", "2 files"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size(count: int) -> str:
+    """A number of bytes for a person."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def duration(milliseconds: int) -> str:
+    """A length of time for a person."""
+    if abs(milliseconds) < 60_000:
+        return f"{milliseconds / 1000:.1f}s"
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {seconds:02d}s"
+
+
+def hidden(found: Iterable[Table]) -> int:
+    """How many rows that didn't change are left out."""
+    return sum(table.hidden for table in found)
