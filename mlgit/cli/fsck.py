@@ -1,0 +1,47 @@
+"""``mlgit fsck``: whether everything can be read."""
+
+from __future__ import annotations
+
+import click
+
+from mlgit.cli.context import App
+from mlgit.cli.errors import FOUND
+from mlgit.cli.output import plural, safe
+
+
+@click.command()
+@click.option(
+    "--objects/--no-objects",
+    default=True,
+    help="Read all artifacts of this clone and compare their digests, as is the default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def fsck(ctx: click.Context, objects: bool, as_json: bool) -> None:
+    """Check that everything that was logged can be read.
+
+    Looks at every ref, record, history, journal and artifact, and at the index, and changes
+    nothing. Exits with 1 if there are problems. Whether Git's own objects are whole is for
+    git fsck to say.
+    """
+    from mlgit.store.fsck import check
+
+    app: App = ctx.obj
+    store = app.open()
+    with app.out.progress("Checking") as progress:
+        report = check(store, objects=objects, progress=progress)
+    if as_json:
+        app.out.json(report.to_dictionary())
+    else:
+        looked_at = ", ".join(plural(n, noun[:-1]) for noun, n in report.counts.items() if n)
+        lines = []
+        for problem in report.problems:
+            lines.append(f"{app.out.style(safe(problem.where), 'red')}: {safe(problem.message)}")
+            if problem.hint:
+                lines.append(f"  hint: {safe(problem.hint)}")
+        if lines:
+            app.out.text("\n".join(lines))
+        verdict = plural(len(report.problems), "problem") if lines else "no problems"
+        app.out.say(f"Checked {looked_at or 'an empty repository'}: {verdict}")
+    if report.problems:
+        ctx.exit(FOUND)

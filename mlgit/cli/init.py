@@ -1,0 +1,56 @@
+"""``mlgit init``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from mlgit.cli.context import App
+from mlgit.exceptions import NotARepository, ResourceAlreadyExists
+
+if TYPE_CHECKING:
+    from mlgit.git import Repository
+
+
+@click.command()
+@click.argument("path", default=".", type=click.Path())
+@click.option("--bare", is_flag=True, help="Make a repository without a worktree.")
+@click.pass_obj
+def init(app: App, path: str, bare: bool) -> None:
+    """Make a Git repository, or check that this is one.
+
+    Any Git repository will do, and nothing is added to it until something is logged. Where
+    PATH (the current folder, if none is given) is in no repository, one is made there. One
+    that exists is left as it is.
+    """
+    from mlgit.git import Repository
+
+    existing = _existing(path)
+    if existing is None:
+        made = Repository.init(path, bare=bare)
+        app.out.say(f"Made a {'bare ' if bare else ''}Git repository at {_place(made)}")
+        return
+    place = _place(existing)
+    if bare and existing.worktree:
+        raise ResourceAlreadyExists(
+            f"There is a repository with a worktree at {place} already",
+            hint="give another path to make a bare one",
+        )
+    app.out.say(f"{place} is a Git repository already; nothing was changed")
+
+
+def _existing(path: str) -> Repository | None:
+    from mlgit.git import Repository
+
+    if not os.path.isdir(path):
+        return None
+    try:
+        return Repository.discover(path)
+    except NotARepository:
+        return None
+
+
+def _place(repo: Repository) -> str:
+    return repo.worktree or repo.git_dir

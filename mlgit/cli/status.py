@@ -1,0 +1,91 @@
+"""``mlgit status``: what is going on in this repository."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlgit.cli import output
+from mlgit.cli.context import App
+from mlgit.cli.output import Output, one_line, plural, safe
+
+if TYPE_CHECKING:
+    from mlgit.tracking.state import Going, State
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def status(app: App, as_json: bool) -> None:
+    """Show what is going on in this repository.
+
+    The experiment that new runs belong to, the runs that are going, and what can't be read.
+    Runs whose processes have died are recovered first, and named.
+    """
+    from mlgit.tracking.state import state
+
+    store = app.open()
+    found = state(store)
+    if as_json:
+        app.out.json(_json(found))
+    else:
+        app.out.text(_text(found, app.out))
+
+
+def _json(found: State) -> dict[str, Any]:
+    return {
+        "repository": found.place,
+        "bare": found.bare,
+        "branch": found.branch,
+        "experiment": found.experiment,
+        "experiment_exists": found.exists,
+        "runs": found.runs,
+        "recovered": [{"run_id": r, "run_name": name} for r, name in found.recovered],
+        "going": [
+            {
+                "run_id": run.run_id,
+                "run_name": run.name,
+                "experiment": run.experiment,
+                **output.times(start_time=run.started),
+                "writers": [{"host": host, "pid": pid} for host, pid in run.writers],
+            }
+            for run in found.going
+        ],
+        "problems": [{"where": where, "message": text} for where, text in found.problems],
+    }
+
+
+def _text(found: State, out: Output) -> str:
+    kind = "bare repository" if found.bare else "repository"
+    branch = f", on branch {one_line(found.branch)}" if found.branch else ""
+    made = "" if found.exists else "; it will be made by the first run"
+    lines = [
+        f"{kind} {one_line(found.place)}{branch}",
+        f"experiment {out.style(one_line(found.experiment), bold=True)} ({found.because}{made})",
+        plural(found.runs, "run"),
+    ]
+    if found.recovered:
+        lines += ["", "recovered just now, as their processes are gone:"]
+        lines += [f"  {run_id[:8]}  {one_line(name)}" for run_id, name in found.recovered]
+    if found.going:
+        rows = [_row(run) for run in found.going]
+        headers = ["id", "name", "experiment", "started", "logged to by"]
+        lines += ["", "going:"]
+        lines += ["  " + line for line in output.table(headers, rows).splitlines()]
+    if found.problems:
+        lines += ["", out.style("problems (mlgit fsck says more):", "red")]
+        for where, text in found.problems:
+            lines.append(f"  {one_line(where)}: {safe(text).replace(chr(10), chr(10) + '    ')}")
+    return "\n".join(lines)
+
+
+def _row(run: Going) -> list[str]:
+    writers = ", ".join(f"process {pid} on {one_line(host)}" for host, pid in run.writers)
+    return [
+        run.run_id[:8],
+        one_line(run.name),
+        one_line(run.experiment),
+        output.age(run.started),
+        writers or "nobody now",
+    ]
