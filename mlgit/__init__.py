@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 # Public name → module that has it. A submodule's own name stands for the module.
+_CONFIG = "mlgit.tracking.config"
 _FLUENT = "mlgit.tracking.fluent"
 _NAMES = {
     "ActiveRun": _FLUENT,
@@ -24,7 +25,11 @@ _NAMES = {
     "delete_experiment_tag": _FLUENT,
     "delete_run": _FLUENT,
     "delete_tag": _FLUENT,
+    "disable_system_metrics_logging": _CONFIG,
+    "enable_system_metrics_logging": _CONFIG,
     "end_run": _FLUENT,
+    "flush_artifact_async_logging": _CONFIG,
+    "flush_async_logging": _CONFIG,
     "get_artifact_uri": _FLUENT,
     "get_experiment": _FLUENT,
     "get_experiment_by_name": _FLUENT,
@@ -45,6 +50,7 @@ _NAMES = {
     "log_metrics": _FLUENT,
     "log_param": _FLUENT,
     "log_params": _FLUENT,
+    "log_stream": _FLUENT,
     "log_table": _FLUENT,
     "log_text": _FLUENT,
     "rename_experiment": _FLUENT,
@@ -55,12 +61,58 @@ _NAMES = {
     "set_experiment": _FLUENT,
     "set_experiment_tag": _FLUENT,
     "set_experiment_tags": _FLUENT,
+    "set_system_metrics_node_id": _CONFIG,
+    "set_system_metrics_samples_before_logging": _CONFIG,
+    "set_system_metrics_sampling_interval": _CONFIG,
     "set_tag": _FLUENT,
     "set_tags": _FLUENT,
     "set_tracking_uri": "mlgit.tracking.uri",
     "start_run": _FLUENT,
 }
-_MODULES = ("artifacts", "data", "entities", "exceptions", "tracking")
+_MODULES = {
+    "artifacts": "mlgit.artifacts",
+    "config": _CONFIG,
+    "data": "mlgit.data",
+    "entities": "mlgit.entities",
+    "exceptions": "mlgit.exceptions",
+    "tracking": "mlgit.tracking",
+}
+# What MLflow's programs ask for that isn't here yet, so that the error can say so.
+_LATER = frozenset(
+    [
+        "autolog",
+        "catboost",
+        "evaluate",
+        "genai",
+        "get_registry_uri",
+        "keras",
+        "langchain",
+        "lightgbm",
+        "log_model",
+        "metrics",
+        "models",
+        "onnx",
+        "openai",
+        "projects",
+        "pyfunc",
+        "pytorch",
+        "register_model",
+        "run",
+        "search_model_versions",
+        "search_registered_models",
+        "search_traces",
+        "set_registry_uri",
+        "sklearn",
+        "spark",
+        "start_span",
+        "statsmodels",
+        "tensorflow",
+        "trace",
+        "transformers",
+        "types",
+        "xgboost",
+    ]
+)
 
 __all__ = sorted([*_NAMES, *_MODULES])
 
@@ -71,7 +123,12 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         value = getattr(importlib.import_module(_NAMES[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"mlgit.{name}")
+        value = importlib.import_module(_MODULES[name])
+    elif name in _LATER:
+        raise AttributeError(
+            f"module 'mlgit' has no attribute {name!r}: models, the registry, projects, serving, "
+            "traces and autologging aren't in this version"
+        )
     else:
         import difflib
 
@@ -89,7 +146,17 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from mlgit import artifacts, data, entities, exceptions, tracking
     from mlgit.exceptions import MlflowException, MlgitException
+    from mlgit.tracking import config
     from mlgit.tracking.client import MlflowClient, MlgitClient
+    from mlgit.tracking.config import (
+        disable_system_metrics_logging,
+        enable_system_metrics_logging,
+        flush_artifact_async_logging,
+        flush_async_logging,
+        set_system_metrics_node_id,
+        set_system_metrics_samples_before_logging,
+        set_system_metrics_sampling_interval,
+    )
     from mlgit.tracking.fluent import (
         ActiveRun,
         active_run,
@@ -117,6 +184,7 @@ if TYPE_CHECKING:
         log_metrics,
         log_param,
         log_params,
+        log_stream,
         log_table,
         log_text,
         rename_experiment,

@@ -46,6 +46,7 @@ def download_artifacts(
     artifact_path: str | None = None,
     dst_path: str | None = None,
     tracking_uri: str | None = None,
+    registry_uri: str | None = None,
 ) -> str:
     """Write an artifact below a local folder and return where it is.
 
@@ -56,6 +57,7 @@ def download_artifacts(
         artifact_path: and the file or folder in it; all where none is given.
         dst_path: The folder, made if it isn't there; a new temporary one by default.
         tracking_uri: The repository; the current one by default.
+        registry_uri: Accepted for MLflow's sake; the registry is in the same repository.
 
     Raises:
         ResourceDoesNotExist: There is no such artifact.
@@ -106,12 +108,17 @@ def _read(artifact_uri: str) -> bytes:
     return MlgitClient()._store.read_artifact(run, path)
 
 
+def _unreadable(message: str) -> InvalidParameterValue:
+    """The error for bytes of another kind, with the code that MLflow gives it."""
+    return InvalidParameterValue(message, "BAD_REQUEST")
+
+
 def load_text(artifact_uri: str) -> str:
     """A text artifact's content."""
     try:
         return _read(artifact_uri).decode()
     except UnicodeDecodeError as error:
-        raise InvalidParameterValue(f"{artifact_uri} isn't text in UTF-8") from error
+        raise _unreadable(f"{artifact_uri} isn't text in UTF-8") from error
 
 
 def load_dict(artifact_uri: str) -> Any:
@@ -124,9 +131,12 @@ def load_dict(artifact_uri: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(data)
+        found = yaml.safe_load(data)
     except yaml.YAMLError as error:
-        raise InvalidParameterValue(f"{artifact_uri} is neither JSON nor YAML") from error
+        raise _unreadable(f"{artifact_uri} is neither JSON nor YAML") from error
+    if not isinstance(found, (dict, list)):  # any text is a scalar of YAML's
+        raise _unreadable(f"{artifact_uri} holds neither a dict nor a list")
+    return found
 
 
 def load_image(artifact_uri: str) -> Any:
@@ -148,7 +158,7 @@ def load_image(artifact_uri: str) -> Any:
         image.load()
         return image
     except OSError as error:
-        raise InvalidParameterValue(f"{artifact_uri} isn't an image: {error}") from error
+        raise _unreadable(f"{artifact_uri} isn't an image: {error}") from error
 
 
 __all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"]

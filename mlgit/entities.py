@@ -132,6 +132,31 @@ class SourceType:
     LOCAL = 4
     UNKNOWN = 5
 
+    _NAMES = {1: "NOTEBOOK", 2: "JOB", 3: "PROJECT", 4: "LOCAL", 5: "UNKNOWN"}
+
+    @staticmethod
+    def from_string(name: str) -> int:
+        """The number of a source type's name.
+
+        Raises:
+            InvalidParameterValue: There is no such type.
+        """
+        for number, known in SourceType._NAMES.items():
+            if known == name:
+                return number
+        raise InvalidParameterValue(f"Could not get source type corresponding to string {name!r}")
+
+    @staticmethod
+    def to_string(source_type: int) -> str:
+        """The name of a source type's number.
+
+        Raises:
+            InvalidParameterValue: There is no such type.
+        """
+        if source_type not in SourceType._NAMES:
+            raise InvalidParameterValue(f"Could not get string for source type {source_type!r}")
+        return SourceType._NAMES[source_type]
+
 
 class _Entity:
     """What all entities share: ``dict(entity)`` and ``to_dictionary()``, as in MLflow."""

@@ -99,6 +99,11 @@ def no_color() -> bool:
     return bool(os.environ.get("NO_COLOR"))
 
 
+def config_home() -> str:
+    """Where a user's configuration is (specifications.freedesktop.org/basedir-spec)."""
+    return os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+
+
 def git_environment() -> dict[str, str]:
     """Git's own variables that mlgit honours (git-scm.com/docs/git, "Environment")."""
     names = (

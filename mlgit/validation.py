@@ -105,13 +105,13 @@ def _limited(kind: str, key: str, text: str, limit: int) -> str:
 
 
 def metric_number(key: str, value: object) -> float:
-    """A metric's value as a float; numpy and torch scalars are fine, text isn't.
+    """A metric's value as a float; numpy and torch scalars and numerals are fine.
 
     Raises:
         InvalidParameterValue: It isn't a number.
     """
     try:
-        if isinstance(value, (str, bytes)):
+        if isinstance(value, bytes):
             raise TypeError
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, RuntimeError):

@@ -142,8 +142,14 @@ class RefStore:
                     break
             return found
 
-    def loose_items(self, prefix: str) -> dict[str, str]:
-        """The loose refs that begin with ``prefix`` (ending in "/")."""
+    def loose_items(self, prefix: str, damaged: list[str] | None = None) -> dict[str, str]:
+        """The loose refs that begin with ``prefix`` (ending in "/").
+
+        Args:
+            prefix: The beginning of their names.
+            damaged: Gets the names of those whose files hold something else than a ref;
+                they are left out, as Git does.
+        """
         found: dict[str, str] = {}
         pending = [prefix.rstrip("/")]
         while pending:
@@ -153,7 +159,12 @@ class RefStore:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(name)
                 elif not entry.name.endswith(".lock"):
-                    value = self.read(name)
+                    try:
+                        value = self.read(name)
+                    except CorruptData:
+                        if damaged is not None:
+                            damaged.append(name)
+                        continue
                     if value:
                         found[name] = value
         return found
@@ -188,14 +199,16 @@ class RefStore:
         with _Lock(self._path(name), False) as lock:
             lock.replace(b"ref: " + target.encode() + b"\n")
 
-    def delete(self, name: str, expected: str | None = ANY) -> None:
-        """Remove a ref, if it still is what was expected.
+    def delete(
+        self, name: str, expected: str | None = ANY, *, break_lock: bool = False
+    ) -> None:
+        """Remove a ref, if it still is what was expected; the arguments are ``update``'s.
 
         Raises:
             Conflict: It is something else by now, or somebody holds a lock.
         """
         try:
-            with _Lock(self._path(name), False):
+            with _Lock(self._path(name), break_lock):
                 self._check_expected(name, expected)
                 if self._read_packed(name) is not None:
                     self._rewrite_packed({}, without=name)
@@ -203,6 +216,10 @@ class RefStore:
                     os.unlink(self._path(name))
                 except FileNotFoundError:
                     pass
+                # A packer that is at work may have read the loose ref before.
+                packing = os.path.exists(f"{self.common_dir}/packed-refs.lock")
+                if packing or self._read_packed(name) is not None:
+                    self._rewrite_packed({}, without=name)
         except OSError as error:
             raise from_os_error(error, f"delete the ref {name}") from error
 
@@ -228,10 +245,12 @@ class RefStore:
         Returns:
             How many were moved.
         """
-        loose = {n: s for n, s in self.loose_items(prefix).items() if _HEX.match(s)}
-        if not loose:
+        if not self.loose_items(prefix):
             return 0
-        self._rewrite_packed(loose)
+        try:
+            loose = self._pack_loose(prefix)
+        except OSError as error:
+            raise from_os_error(error, "pack the refs") from error
         for name, sha in loose.items():
             try:
                 with _Lock(self._path(name), False, wait=0.0):
@@ -241,6 +260,14 @@ class RefStore:
                 continue  # somebody is changing it: it stays loose, which is right
         return len(loose)
 
+    def _pack_loose(self, prefix: str) -> dict[str, str]:
+        with _Lock(f"{self.common_dir}/packed-refs", False) as lock, self._packed() as data:
+            # Read under the lock: what was read before could have been changed and packed by
+            # another packer meanwhile, and would now be put back.
+            loose = {n: s for n, s in self.loose_items(prefix).items() if _HEX.match(s)}
+            lock.replace(_merged(data, loose, None), sync=True)
+        return loose
+
     def _rewrite_packed(self, add: dict[str, str], without: str | None = None) -> None:
         with _Lock(f"{self.common_dir}/packed-refs", False) as lock, self._packed() as data:
             lock.replace(_merged(data, add, without), sync=True)
@@ -249,11 +276,11 @@ class RefStore:
 class _Lock:
     """Git's lock on a file: ``<path>.lock``, made exclusively, renamed into place or removed."""
 
-    def __init__(self, path: str, break_lock: bool, wait: float = _LOCK_WAIT) -> None:
+    def __init__(self, path: str, break_lock: bool, wait: float | None = None) -> None:
         self.path = path
         self.name = path + ".lock"
         self.break_lock = break_lock
-        self.wait = wait
+        self.wait = _LOCK_WAIT if wait is None else wait
 
     def __enter__(self) -> _Lock:
         give_up = time.monotonic() + self.wait

@@ -130,6 +130,7 @@ _PUBLIC_WORD = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>\\]+")
 _QUERY_VALUE = re.compile(r"([^?&;=#]+)=([^&;#]*)")
 
 
@@ -188,6 +189,11 @@ def mask_url(url: str) -> str:
     if (netloc, query, fragment) != (parts.netloc, parts.query, parts.fragment):
         url = urlunsplit((parts.scheme, netloc, parts.path, query, fragment))
     return _mask_tokens(url)
+
+
+def mask_urls(text: str) -> str:
+    """Text whose URLs, wherever they stand in it, are masked as ``mask_url`` does."""
+    return _URL.sub(lambda match: mask_url(match[0]), text)
 
 
 def mask_command(argv: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlgit import settings
 from mlgit.exceptions import Unsupported
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def read_settings(repo: Repository) -> WorktreeSettings:
 def _file(configured: bytes | None, default: str) -> bytes | None:
     if configured is not None:
         return os.path.expanduser(configured) or None
-    folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return os.fsencode(os.path.join(folder, "git", default))
+    return os.fsencode(os.path.join(settings.config_home(), "git", default))
 
 
 def _cleaning_filters(config: StackedConfig) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ class LocalObjects:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._counter = 0
+        self._counter = itertools.count(1)  # next() is atomic between threads
 
     def path(self, sha256: str) -> str:
         """Where an object's bytes are, or would be."""
@@ -231,8 +232,8 @@ class LocalObjects:
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[int, str]]:
-        self._counter += 1
-        name = f"{self.root}/tmp/{os.getpid():x}-{id(self):x}-{self._counter:x}"
+        number = next(self._counter)
+        name = f"{self.root}/tmp/{os.getpid():x}-{id(self):x}-{number:x}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
             fd = os.open(name, flags, 0o444)

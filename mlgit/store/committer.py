@@ -13,17 +13,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mlgit.exceptions import Conflict, MlgitException, ResourceDoesNotExist, from_os_error
+from mlgit.exceptions import (
+    Conflict,
+    CorruptData,
+    MlgitException,
+    ResourceDoesNotExist,
+    from_os_error,
+)
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.objects.local import LocalObjects
-from mlgit.store import names, replay
+from mlgit.store import journal, names, replay
 from mlgit.store.record import Point, Record, last_of
 from mlgit.store.replay import Live
 from mlgit.store.runtree import RunTree, write_commit
 from mlgit.store.timeform import now_ms
 
 _CAS_ATTEMPTS = 10
+
+
+class _Changed(Exception):
+    """A run got another commit while one was being made on top of its last."""
 
 
 class Committer:
@@ -77,8 +87,9 @@ class Committer:
         if before is None and live.began is None:
             return None
         tree = RunTree(self.repo, before[1]) if before else None
-        record = tree.summary() if tree else Record(run_id)
+        record = _summary(tree, run_id) if tree else Record(run_id)
         replay.apply(record, live, self.objects)
+        complete_last(record, tree)
         if live.journals and (record.status == "RUNNING"):
             replay.settle(record, live)
         return record, live, tree
@@ -139,23 +150,34 @@ class Committer:
             StorageError, PermissionDenied: It can't be written. The journals are kept.
             CorruptData, Unsupported: They can't be read.
         """
-        with self._locked(run_id) as held:
-            if not held:
+        for _ in range(_CAS_ATTEMPTS):
+            with self._locked(run_id) as held:
+                if held:
+                    try:
+                        return self._commit_locked(run_id, only_if_over)
+                    except _Changed:
+                        continue
+            if not journal.names(self.folder(run_id)):
                 return None
-            intent = self._finish_intent(run_id)
-            at = self.find_ref(run_id)
-            live = self._read_live(run_id, at)
-            if only_if_over and live.is_going and any(j.alive for j in live.journals):
-                return None
-            if only_if_over and not live.owners and live.began is not None:
-                return None  # made by a client, and nobody has ended it
-            if at is None and live.began is None:
+            # Its folder was removed and made again while we waited: somebody joined.
+        raise Conflict(f"Run {run_id} keeps being changed by somebody else", hint="try again")
+
+    def _commit_locked(self, run_id: str, only_if_over: bool) -> Record | None:
+        intent = self._finish_intent(run_id)
+        at = self.find_ref(run_id)
+        live = self._read_live(run_id, at)
+        if only_if_over and live.is_going and any(j.alive for j in live.journals):
+            return None
+        if only_if_over and not live.owners and live.began is not None:
+            return None  # made by a client, and nobody has ended it
+        if at is None and live.began is None:
+            if not any(j.records for j in live.journals):
                 self._clear(run_id, live)
-                return None
-            return self._commit(run_id, live, at, broken=intent)
+            return None  # else its beginning is damaged: what it logged isn't thrown away
+        return self._commit(run_id, live, at, broken=intent)
 
     def _finish_intent(self, run_id: str) -> bool:
-        """Complete or drop a commit that was interrupted; whether there was one."""
+        """Take over what a commit that was interrupted did; whether there was one."""
         folder = self.folder(run_id)
         intent = _read_json(f"{folder}/intent")
         if intent is None:
@@ -163,27 +185,46 @@ class Committer:
         at = self.find_ref(run_id)
         if at is not None and self._reached(intent, at[1]):
             _write_json(f"{folder}/consumed", intent["consumed"])
-        os.unlink(f"{folder}/intent")
+        # It stays until what follows is done, or replaced it: who finds it knows that locks
+        # on the run's refs are a dead process's.
         return True
 
     def _commit(
         self, run_id: str, live: Live, at: tuple[str, str] | None, *, broken: bool
     ) -> Record:
         base = RunTree(self.repo, at[1]) if at else None
-        record = base.summary() if base else Record(run_id)
+        record = _summary(base, run_id) if base else Record(run_id)
         changed = bool(live.began) or any(j.records for j in live.journals)
         problems = replay.apply(record, live, self.objects)
         before = record.status
         replay.settle(record, live)
+        if base is None:
+            problems += self._without_what_is_gone(record)
         if problems:
             record.source["problems"] = record.source.get("problems", []) + problems
         if live.damaged:
-            record.source["damaged_journal_lines"] = live.damaged
+            known = record.source.get("damaged_journal_lines", 0)
+            record.source["damaged_journal_lines"] = known + live.damaged
         consumed = {j.name: j.size for j in live.journals}
         if changed or record.status != before or base is None:
             self._write(run_id, record, base, at, consumed, broken)
-        self._clear(run_id, live)
+        self._clear(run_id, live, broken=broken)
         return record
+
+    def _without_what_is_gone(self, record: Record) -> list[str]:
+        """Let go of Git objects that were pruned while the run went on; its data still counts."""
+        exists = self.repo.objects.exists
+        problems = []
+        if record.code_tree and not exists(record.code_tree):
+            problems.append(f"the code (tree {record.code_tree}) was pruned while the run went on")
+            record.code_tree = None
+        if record.code_commit and not exists(record.code_commit):
+            problems.append(f"the commit {record.code_commit} was pruned while the run went on")
+            record.code_commit = None
+        if record.environment and not exists(record.environment):
+            problems.append("the environment was pruned while the run went on")
+            record.environment = None
+        return problems
 
     def _write(
         self,
@@ -199,33 +240,49 @@ class Committer:
         ref = at[0] if at else names.run_ref(record.experiment_id, run_id)
         commit = write_commit(self.repo, record, base, now_ms())
         old = at[1] if at else None
+        own = self._own(ref, old)
         _write_json(f"{folder}/intent", {"commit": commit, "old": old, "consumed": consumed})
-        own = self.repo.refs.read(ref)  # an archived run gets a ref of its own again
-        self.repo.refs.update(ref, commit, own, break_lock=broken)
+        try:
+            self.repo.refs.update(ref, commit, own, break_lock=broken)
+        except Conflict:
+            if self.repo.refs.read(ref) == own:
+                raise  # somebody holds its lock
+            raise _Changed from None
 
-    def _clear(self, run_id: str, live: Live) -> None:
+    def _own(self, ref: str, old: str | None) -> str | None:
+        """What the run's own ref must be for ``old`` to be its newest commit."""
+        own = self.repo.refs.read(ref)  # None: an archived run gets a ref of its own again
+        if own not in (None, old):
+            raise _Changed
+        return own
+
+    def _clear(self, run_id: str, live: Live, *, broken: bool = False) -> None:
         """Remove what is committed: the journals of writers that are gone, else their offsets."""
         folder = self.folder(run_id)
         alive = {j.name: j.size for j in live.journals if j.alive}
         if alive:
             _write_json(f"{folder}/consumed", alive)
-        for journal in live.journals:
-            if not journal.alive:
-                _unlink(f"{folder}/{journal.name}")
+        for written in live.journals:
+            if not written.alive:
+                _unlink(f"{folder}/{written.name}")
+        if not alive:
+            self._drop_snapshot(run_id, broken)
         _unlink(f"{folder}/intent")
         if not alive:
-            for name in ("consumed", "lock"):
+            for name in ("consumed.tmp", "intent.tmp", "consumed", "lock"):
                 _unlink(f"{folder}/{name}")
             try:
                 os.rmdir(folder)
             except OSError:
                 pass  # somebody joined meanwhile: it is theirs now
-            self._drop_snapshot(run_id)
 
-    def _drop_snapshot(self, run_id: str) -> None:
+    def _drop_snapshot(self, run_id: str, broken: bool) -> None:
         ref = names.SNAPSHOTS + run_id
-        if self.repo.refs.read(ref):
-            self.repo.refs.delete(ref)
+        try:
+            if self.repo.refs.read(ref):
+                self.repo.refs.delete(ref, break_lock=broken)
+        except MlgitException:
+            pass  # the run is committed; a ref too many does no harm
 
     def amend(self, run_id: str, change: Callable[[Record], None]) -> Record:
         """Change a run that has ended, as a commit on top of its last one.
@@ -245,17 +302,28 @@ class Committer:
             if at is None:
                 raise ResourceDoesNotExist(f"Run with id={run_id} not found")
             base = RunTree(self.repo, at[1])
-            record = base.summary()
+            record = _summary(base, run_id)
             change(record)
             complete_last(record, base)
-            own = self.repo.refs.read(at[0])
             commit = write_commit(self.repo, record, base, now_ms())
+            try:
+                own = self._own(at[0], at[1])
+            except _Changed:
+                continue
             try:
                 self.repo.refs.update(at[0], commit, own)
                 return record
             except Conflict:
-                continue
+                if self.repo.refs.read(at[0]) == own:
+                    raise  # somebody holds its lock
         raise Conflict(f"Run {run_id} keeps being changed by somebody else", hint="try again")
+
+
+def _summary(tree: RunTree, run_id: str) -> Record:
+    record = tree.summary()
+    if record.run_id != run_id:
+        raise CorruptData(f"The ref of the run {run_id} holds the run {record.run_id}")
+    return record
 
 
 def complete_last(record: Record, base: RunTree | None) -> None:
@@ -278,7 +346,7 @@ def _read_json(path: str) -> dict[str, Any] | None:
 
 
 def _write_json(path: str, data: dict[str, Any]) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.tmp"  # the run's lock is held: nobody else writes it
     try:
         with open(temporary, "w", encoding="utf-8") as f:
             json.dump(data, f)

@@ -87,7 +87,7 @@ def parse_experiment(data: bytes, name: str) -> ExperimentRecord:
             tags={str(k): str(v) for k, v in (found.pop("tags", None) or {}).items()},
             unknown=found,
         )
-    except (KeyError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorruptData(f"{name} lacks what an experiment needs: {error}") from error
 
 

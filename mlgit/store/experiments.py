@@ -146,7 +146,7 @@ class Experiments:
             raise ResourceAlreadyExists(f"Experiment {name!r} already exists")
 
         def change(record: ExperimentRecord) -> None:
-            _require_active(record)
+            _require_active(record, "INVALID_STATE")
             record.name = name
 
         self._amend(experiment_id, change)
@@ -213,7 +213,8 @@ class Experiments:
                 self._write(record, sha)
                 return
             except Conflict:
-                continue
+                if self.repo.refs.read(names.EXPERIMENTS + experiment_id) == sha:
+                    raise  # somebody holds its lock
         raise Conflict(f"Experiment {experiment_id} keeps being changed by somebody else")
 
     def _write(self, record: ExperimentRecord, old: str | None) -> None:
@@ -239,11 +240,11 @@ class Experiments:
         self.repo.refs.update(ref, objects.write("commit", format_commit(commit)), old)
 
 
-def _require_active(record: ExperimentRecord) -> None:
+def _require_active(record: ExperimentRecord, code: str = "INVALID_PARAMETER_VALUE") -> None:
     if record.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidState(
             f"Experiment {record.name!r} is deleted",
-            "INVALID_PARAMETER_VALUE",
+            code,
             hint=f"mlgit experiments restore {record.experiment_id}",
         )
 

@@ -252,9 +252,10 @@ class GitStore:
         """
         checked = validation.check_artifact_path(path)
         found = self.artifact(run_id, checked)
-        top = os.path.join(target, *checked.split("/")) if checked else target
+        # Its own name alone, not its folders', as in MLflow.
+        top = os.path.join(target, checked.rsplit("/", 1)[-1]) if checked else target
         if isinstance(found, Entry):
-            os.makedirs(os.path.dirname(top), exist_ok=True)
+            os.makedirs(target, exist_ok=True)
             self.objects.copy_to(found, top)
             return top
         os.makedirs(top, exist_ok=True)

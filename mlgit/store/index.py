@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -37,6 +39,9 @@ class Index:
         self.path = f"{repo.state_dir}/index.sqlite"
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        # One connection serves all threads, and a transaction is the connection's.
+        self._lock = threading.RLock()
+        _INDEXES.add(self)
         self.committer: Committer  # set by the store; each needs the other
 
     # -- opening
@@ -116,15 +121,17 @@ class Index:
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with the database; once more with a new one if it is damaged."""
-        try:
-            return work(self.connection())
-        except sqlite3.DatabaseError as error:
-            if not _is_unusable(error):
-                raise MlgitException(
-                    f"The index can't be used: {error}", hint="mlgit reindex makes it again"
-                ) from error
-            self.discard()
-            return work(self.connection())
+        with self._lock:
+            try:
+                return work(self.connection())
+            except sqlite3.DatabaseError as error:
+                if not _is_unusable(error):
+                    raise MlgitException(
+                        f"The index can't be used: {error}", hint="mlgit reindex makes it again"
+                    ) from error
+                self.discard()
+                self._sync(self.connection(), None)
+                return work(self.connection())
 
     # -- bringing it up to date
 
@@ -160,7 +167,7 @@ class Index:
             stamp = _stamp(self.committer.folder(run_id))
             try:
                 found = self.committer.load(run_id)
-            except MlgitException:
+            except Exception:  # whatever is wrong with one run, the others are found
                 continue  # its ref tells; fsck reports the journal
             if found is None or stamp is None:
                 complete = complete and stamp is not None
@@ -242,6 +249,20 @@ class Index:
         )
         return found[0][0] if found and n > 0 else None
 
+    def experiment_names(self) -> dict[str, str]:
+        """Every experiment's name by id, deleted ones included."""
+        return dict(self._select("SELECT experiment_id, name FROM experiments", ()))
+
+    def run_counts(self) -> dict[str, int]:
+        """How many active runs each experiment has, by id; those with none are left out."""
+        return dict(
+            self._select(
+                "SELECT experiment_id, count(*) FROM runs WHERE lifecycle_stage=? "
+                "GROUP BY experiment_id",
+                (LifecycleStage.ACTIVE,),
+            )
+        )
+
     def problems(self) -> list[tuple[str, str, str]]:
         """(ref, commit, message) of what couldn't be read."""
         return self._select("SELECT ref, commit_sha, message FROM problems ORDER BY ref", ())
@@ -253,6 +274,37 @@ class Index:
     def _select(self, sql: str, args: Sequence[Any]) -> list[Any]:
         self.sync()
         return self._guarded(lambda connection: connection.execute(sql, args).fetchall())
+
+
+_INDEXES: weakref.WeakSet[Index] = weakref.WeakSet()
+_HELD: list[Index] = []
+
+
+def _before_fork() -> None:
+    # A connection must not be carried across a fork: SQLite's locks aren't inherited, but
+    # its memory of them is (sqlite.org/howtocorrupt.html, 2.6).
+    for index in list(_INDEXES):
+        index._lock.acquire()
+        _HELD.append(index)
+        index.close()
+
+
+def _after_fork_in_parent() -> None:
+    while _HELD:
+        _HELD.pop()._lock.release()
+
+
+def _after_fork_in_child() -> None:
+    while _HELD:
+        _HELD.pop()._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 def _stamp(folder: str) -> str | None:

@@ -51,17 +51,18 @@ def line(*record: Any) -> bytes:
     return b"%08x %s\n" % (_crc32(payload), payload)
 
 
-def parse(data: bytes) -> Iterator[tuple[list[Any] | None, int]]:
+def parse(data: bytes, start: int = 0) -> Iterator[tuple[list[Any] | None, int]]:
     """The records of a journal, and the offset behind each.
 
     Args:
         data: A journal, or its tail from a line's start.
+        start: Where to begin: the start of a line.
 
     Yields:
         (record, offset); the record is None for a line that is torn or damaged. A last
         line without its newline isn't yielded: it may still be being written.
     """
-    at = 0
+    at = start
     while (end := data.find(b"\n", at)) >= 0:
         raw = data[at:end]
         at = end + 1
@@ -95,6 +96,10 @@ def boot_id() -> str:
         return ""
 
 
+class WriterClosed(Exception):
+    """Another thread closed the writer; what was to be appended is nowhere."""
+
+
 class Writer:
     """This process's journal of one run.
 
@@ -115,17 +120,16 @@ class Writer:
         self.name = f"{self.host}-{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
         self.path = f"{folder}/{self.name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self._closed = True
         try:
-            try:
-                self._fd = os.open(self.path, flags, 0o666)
-            except FileNotFoundError:
-                os.makedirs(folder, exist_ok=True)
-                self._fd = os.open(self.path, flags, 0o666)
+            self._fd = _open_in(folder, self.path, flags)
         except OSError as error:
             raise from_os_error(error, "start the run's journal") from error
+        self._closed = False
         self._torn = False
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Not LOCK_NB: a reader that asks whether we are alive may hold it for a moment.
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks: the heartbeat alone tells
         self._head = self._opening()
@@ -150,6 +154,7 @@ class Writer:
         Raises:
             StorageError: The disk is full; nothing of ``data`` counts, and what was
                 written before is safe.
+            WriterClosed: Another thread closed it.
         """
         if self._head:
             data = self._head + data
@@ -158,6 +163,8 @@ class Writer:
         try:
             written = os.write(self._fd, data)
         except OSError as error:
+            if error.errno == errno.EBADF and self._closed:
+                raise WriterClosed from None
             raise from_os_error(error, "write the run's journal") from error
         if written == len(data):
             self._torn = False
@@ -187,19 +194,43 @@ class Writer:
 
     def close(self) -> None:
         """Release the file. Its lines stay until they are committed."""
+        # The number stays taken as long as another thread may still write to it: a write
+        # to a number that was given to another file meanwhile would damage that file.
+        self._closed = True
         try:
             if self._head:
                 os.unlink(self.path)
-            os.close(self._fd)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            try:
+                os.dup2(nothing, self._fd, inheritable=False)
+            finally:
+                os.close(nothing)
         except OSError:
-            pass
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def __del__(self) -> None:
+        fd = self.__dict__.pop("_fd", -1)
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError:
+                pass
 
     def abandon(self) -> None:
         """Close without a trace of it: for a forked child, whose parent goes on with the file."""
+        self._closed = True
+        self.__del__()
+        self._fd = -1
+
+
+def _open_in(folder: str, path: str, flags: int) -> int:
+    """Open a file whose folder may have to be made, or be removed by a committer meanwhile."""
+    for _ in range(20):
         try:
-            os.close(self._fd)
-        except OSError:
-            pass
+            return os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+    return os.open(path, flags, 0o666)
 
 
 @dataclass
@@ -260,7 +291,15 @@ def read(folder: str, name: str, consumed: int = 0) -> Journal:
             data = f.read()
     except FileNotFoundError:
         return journal
-    for record, offset in parse(data):
+    # The first line says whose it is; between it and what is new nothing is parsed again.
+    opening_end = data.find(b"\n") + 1
+    head = _parse_line(data[: opening_end - 1]) if 1 < opening_end <= consumed else None
+    start = 0
+    if head is not None and head[0] == "open":
+        _check_opening(head[1], path)
+        journal.opening = head[1]
+        journal.size = start = consumed
+    for record, offset in parse(data, start):
         journal.size = offset
         if record is None:
             journal.damaged += data[offset - 2 : offset] != b"\n\n" and offset > 1

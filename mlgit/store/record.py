@@ -115,7 +115,7 @@ class Record:
         """Log one point of a metric."""
         self.points.setdefault(key, []).append(point)
         last = self.last.get(key)
-        if last is None or point.rank() >= last.rank():
+        if last is None or point.rank() > last.rank():
             self.last[key] = point
 
 
@@ -225,7 +225,7 @@ def parse_metrics(data: bytes, name: str) -> dict[str, float]:
     """Each metric's last value, from a metrics.yaml."""
     try:
         return {key: float(value) for key, value in _scalars(data, name).items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CorruptData(f"{name} holds something that isn't a number: {error}") from error
 
 
@@ -305,7 +305,7 @@ def parse_artifacts(data: bytes, name: str) -> dict[str, Entry]:
             if len(sha) != 64 or not set(sha) <= set("0123456789abcdef"):
                 raise CorruptData(f"{name}: {sha[:80]!r} isn't a SHA-256")
             entries[path] = Entry(kind, sha, int(item["size"]), int(item.get("files", 1)))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise CorruptData(f"{name} has an entry that doesn't parse: {error}") from error
     return entries
 
@@ -330,7 +330,22 @@ def parse_inputs(data: bytes, name: str) -> list[dict[str, Any]]:
     datasets = found.get("datasets") or []
     if not isinstance(datasets, list) or not all(isinstance(d, dict) for d in datasets):
         raise CorruptData(f"{name}: datasets must be a list of mappings")
-    return datasets
+    for dataset in datasets:
+        tags = dataset.get("tags") or {}
+        values = [value for key, value in dataset.items() if key != "tags"]
+        if not isinstance(tags, dict) or any(isinstance(v, (dict, list)) for v in values):
+            raise CorruptData(f"{name}: a dataset has something that isn't text")
+    return [_dataset(dataset) for dataset in datasets]
+
+
+def _dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    shown = {
+        k: v if v is None or isinstance(v, str) else yamlform.scalar(v)
+        for k, v in dataset.items()
+        if k != "tags"
+    }
+    tags = dataset.get("tags")
+    return {**shown, "tags": {k: str(v) for k, v in tags.items()}} if tags else shown
 
 
 def format_environment(environment: dict[str, Any]) -> bytes:

@@ -94,7 +94,8 @@ class RefWatch:
 
     def _all_changes(self) -> tuple[dict[str, tuple[str, int]], set[str]]:
         refs = self.repo.refs
-        loose = refs.loose_items("refs/mlgit/")
+        damaged: list[str] = []
+        loose = {**refs.loose_items("refs/mlgit/", damaged), **dict.fromkeys(damaged, "")}
         merged = {name: (sha, PACKED) for name, sha in refs.packed_items("refs/mlgit/").items()}
         merged.update({name: (sha, LOOSE) for name, sha in loose.items()})
         for name, sha in self._archived(merged).items():
@@ -124,7 +125,11 @@ class RefWatch:
         for name, (sha, _) in present.items():
             if name.startswith(names.ARCHIVE):
                 experiment = name[len(names.ARCHIVE) :]
-                for run_id, commit in read_archive(self.repo, sha).items():
+                try:
+                    archived = read_archive(self.repo, sha)
+                except MlgitException:
+                    continue  # told by _take
+                for run_id, commit in archived.items():
                     found[names.run_ref(experiment, run_id)] = commit
         return found
 
@@ -144,7 +149,7 @@ class RefWatch:
             for name in set(known) - set(present):
                 if known[name][1] != LOOSE:
                     continue
-                sha = self.repo.refs.read(name)
+                sha = self._read(name)
                 if sha is None:
                     gone.add(name)
                 else:
@@ -194,10 +199,17 @@ class RefWatch:
             if name in known and item.stat().st_mtime_ns < since - _RACY_NS:
                 found[name] = known[name]
                 continue
-            sha = self.repo.refs.read(name)
+            sha = self._read(name)
             if sha is not None:
                 found[name] = (sha, LOOSE)
         return found
+
+    def _read(self, name: str) -> str | None:
+        """A ref's commit; "" where its file holds something else."""
+        try:
+            return self.repo.refs.read(name)
+        except CorruptData:
+            return ""
 
     # -- taking changes over
 
@@ -230,14 +242,24 @@ class RefWatch:
     def _take(self, ref: str, sha: str, loose: int) -> None:
         self.connection.execute("DELETE FROM problems WHERE ref=?", (ref,))
         try:
+            if not sha:
+                raise CorruptData(f"The file of the ref {ref} holds something else than a commit")
             if ref.startswith(names.RUNS):
                 self._take_run(ref, sha, loose)
             elif ref.startswith(names.EXPERIMENTS):
-                rows.put_experiment(self.connection, read_experiment(self.repo, sha), sha)
+                self._take_experiment(ref, sha)
+            elif ref.startswith(names.ARCHIVE):
+                read_archive(self.repo, sha)
         except (MlgitException, RecursionError) as error:
             self.connection.execute(
                 "INSERT OR REPLACE INTO problems VALUES (?,?,?)", (ref, sha, str(error))
             )
+
+    def _take_experiment(self, ref: str, sha: str) -> None:
+        record = read_experiment(self.repo, sha)
+        if ref != names.EXPERIMENTS + record.experiment_id:
+            raise CorruptData(f"{ref} holds the experiment {record.experiment_id}")
+        rows.put_experiment(self.connection, record, sha)
 
     def _take_run(self, ref: str, sha: str, loose: int) -> None:
         experiment_id, run_id = names.parse_run_ref(ref)
@@ -259,7 +281,7 @@ class RefWatch:
         if ref.startswith(names.EXPERIMENTS):
             rows.delete_experiment(self.connection, ref[len(names.EXPERIMENTS) :])
         elif ref.startswith(names.RUNS):
-            experiment_id, run_id = names.parse_run_ref(ref)
+            experiment_id, _, run_id = ref[len(names.RUNS) :].partition("/")
             found = self.connection.execute(
                 "SELECT id FROM runs WHERE run_id=? AND experiment_id=?", (run_id, experiment_id)
             ).fetchall()

@@ -129,7 +129,8 @@ def apply(record: Record, live: Live, objects: LocalObjects) -> list[str]:
         elif kind == "a":
             artifacts.append(entry)
         elif kind == "i":
-            record.inputs.append(entry[1])
+            if entry[1] not in record.inputs:  # logged again, for each epoch say
+                record.inputs.append(entry[1])
         elif kind == "env":
             record.environment = entry[1]
     # Python's sort is stable: within one journal, the order of writing holds for ties.

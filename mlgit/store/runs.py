@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from mlgit import validation
+from mlgit import settings, validation
 from mlgit.entities import (
     LifecycleStage,
     Metric,
@@ -22,13 +24,14 @@ from mlgit.entities import (
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.git.commits import Commit, format_commit, signature
+from mlgit.git.secrets import mask_urls
 from mlgit.git.snapshot import Snapshot, Snapshotter
 from mlgit.objects import Entry, LocalObjects
-from mlgit.store import journal, names, results, yamlform
+from mlgit.store import journal, maintenance, names, replay, results, yamlform
 from mlgit.store.committer import Committer
 from mlgit.store.experiments import Experiments
 from mlgit.store.index import Index
-from mlgit.store.journal import Writer
+from mlgit.store.journal import Writer, WriterClosed
 from mlgit.store.record import FORMAT, Point, Record
 from mlgit.store.refwatch import read_archive
 from mlgit.store.replay import Live
@@ -38,12 +41,23 @@ from mlgit.store.timeform import now_ms
 
 @dataclass
 class _Open:
-    """A run that this process writes to."""
+    """A run that this process writes to.
+
+    Attributes:
+        owners: How many threads answer for its end: each that began or joined it.
+        ends: The statuses that those who ended their part ended with.
+    """
 
     writer: Writer
     params: dict[str, str] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+    owners: int = 1
+    ends: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
     snapshot: Snapshot | None = None
+    environment: bytes | None = None
+    checkpointed: float = field(default_factory=time.monotonic)
 
 
 class Runs:
@@ -65,7 +79,6 @@ class Runs:
         self.experiments = experiments
         self.committer = Committer(repo, objects, self.find_ref)
         index.committer = self.committer
-        self.snapshotter = Snapshotter(repo)
         self._open: dict[str, _Open] = {}
         self._homes: dict[str, str] = {}
         self._unborn: set[str] = set()
@@ -73,6 +86,11 @@ class Runs:
         self._heart: threading.Thread | None = None
         self._lock = threading.Lock()
         _STORES.add(self)
+
+    @cached_property
+    def snapshotter(self) -> Snapshotter:
+        """Takes the code of runs; made at the first, as it reads Git's configuration."""
+        return Snapshotter(self.repo)
 
     # -- where a run is
 
@@ -99,7 +117,10 @@ class Runs:
     def _archived(self, run_id: str) -> tuple[str, str] | None:
         for ref, sha in self.repo.refs.items(names.ARCHIVE).items():
             if sha not in self._archives:
-                self._archives[sha] = read_archive(self.repo, sha)
+                try:
+                    self._archives[sha] = read_archive(self.repo, sha)
+                except MlgitException:
+                    self._archives[sha] = {}  # the index lists it among the problems
             commit = self._archives[sha].get(run_id)
             if commit is not None:
                 return names.run_ref(ref[len(names.ARCHIVE) :], run_id), commit
@@ -148,6 +169,7 @@ class Runs:
             InvalidParameterValue: The experiment is deleted, or a tag can't be one.
             StorageError, PermissionDenied: It can't be written.
         """
+        start_time = _time(start_time)
         experiment = self.experiments.get(experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
             raise InvalidParameterValue(
@@ -158,13 +180,13 @@ class Runs:
         checked = _checked_tags(tags)
         record = Record(
             run_id=uuid.uuid4().hex,
-            run_name=run_name or checked.pop("mlflow.runName", "") or results.random_name(),
+            run_name=_clean(run_name or checked.pop("mlflow.runName", "") or results.random_name()),
             experiment_id=experiment.experiment_id,
             experiment=experiment.name,
-            user=user or checked.pop("mlflow.user", ""),
+            user=_clean(user or checked.pop("mlflow.user", "")),
             start_time=now_ms() if start_time is None else start_time,
-            parent_run_id=parent_run_id,
-            source=dict(source or {}),
+            parent_run_id=_clean(parent_run_id),
+            source=_clean(dict(source or {})),
         )
         checked.pop("mlflow.runName", None)
         for key, value in checked.items():
@@ -216,18 +238,15 @@ class Runs:
         }
         data = journal.line("run", {k: v for k, v in began.items() if v not in (None, "", {})})
         if environment:
-            data += journal.line("env", self._environment(environment))
+            shown = yamlform.dump({"format": FORMAT, **environment})
+            self._open[record.run_id].environment = shown
+            data += journal.line("env", self.repo.objects.write("blob", shown))
         try:
             writer.append(data)
         except MlgitException:
             self._release(record.run_id)
             raise
         self._beat()
-
-    def _environment(self, environment: dict[str, Any]) -> str:
-        data = yamlform.dump({"format": FORMAT, **environment})
-        # Not trusted to be still there after a long while: writing again only freshens it.
-        return self.repo.objects.write("blob", data)
 
     def _keep_snapshot(self, record: Record) -> None:
         """Give the code of a going run a ref, so that ``git gc`` leaves it alone."""
@@ -255,10 +274,14 @@ class Runs:
         """
         record, live, _ = self._require(run_id)
         _require_active(record)
-        self._homes[run_id] = record.experiment_id
-        writer = Writer(self.committer.folder(run_id), run_id, owner=owner)
-        held = self._open.pop(run_id, None)
-        self._open[run_id] = _Open(writer, dict(record.params))
+        with self._lock:
+            held = self._open.get(run_id)
+            if held is not None and held.writer.owner:
+                held.owners += owner  # another thread of this process has it
+                return record
+            self._homes[run_id] = record.experiment_id
+            writer = Writer(self.committer.folder(run_id), run_id, owner=owner)
+            self._open[run_id] = _Open(writer, dict(record.params))
         writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, now_ms()))
         if held is not None:
             held.writer.append(journal.line("end", "FINISHED", now_ms()))
@@ -280,8 +303,11 @@ class Runs:
         """
         held = self._open.get(run_id)
         if held is not None:
-            held.writer.append(journal.metric_line(key, value, timestamp, step))
-            return
+            try:
+                held.writer.append(journal.metric_line(key, value, timestamp, step))
+                return
+            except WriterClosed:
+                pass  # another thread ended the run
         self._append(run_id, [["m", key, value, timestamp, step]])
 
     def log_batch(
@@ -321,7 +347,10 @@ class Runs:
         data = b"".join(journal.line(*line) for line in lines)
         data += b"".join(journal.metric_line(p[1], p[2], p[3], p[4]) for p in points)
         if data:
-            held.writer.append(data)
+            try:
+                held.writer.append(data)
+            except WriterClosed:
+                self._append(run_id, lines + points)
             held.params.update(new_params)
 
     def set_tag(self, run_id: str, key: str, value: Any) -> None:
@@ -342,34 +371,45 @@ class Runs:
 
     def log_inputs(self, run_id: str, datasets: Sequence[dict[str, Any]]) -> None:
         """Log datasets, each as in inputs.yaml."""
-        self._append(run_id, [["i", dataset] for dataset in datasets])
+        cleaned = [_clean(dataset) for dataset in datasets]
+        for dataset in cleaned:
+            if dataset.get("source"):
+                dataset["source"] = mask_urls(str(dataset["source"]))
+        self._append(run_id, [["i", dataset] for dataset in cleaned])
 
     def log_artifact(self, run_id: str, path: str, entry: Entry) -> None:
         """Log a file or folder that is an object already, at a path below the run's root."""
         validation.check_artifact_path(path)
+        held = self._open.get(run_id) or self._join_if_going(run_id)
+        if held is not None:
+            _check_place(held, path, entry)
         self._append(run_id, [["a", path, *entry]])
 
     def update(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run: run_name, status, end_time, lifecycle_stage."""
-        self._append(run_id, [["u", fields, now_ms()]], check_active=False)
+        self._append(run_id, [["u", _clean(fields), now_ms()]], check_active=False)
 
     def _append(self, run_id: str, lines: list[list[Any]], *, check_active: bool = True) -> None:
         """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is not None:
-            held.writer.append(b"".join(journal.line(*_journalled(line)) for line in lines))
-            return
+            data = b"".join(journal.line(*_journalled(line)) for line in lines)
+            try:
+                held.writer.append(data)
+                return
+            except WriterClosed:
+                pass  # another thread ended the run
         found = journal.Journal("", records=lines)
 
         def change(record: Record) -> None:
             if check_active:
                 _require_active(record)
-            from mlgit.store import replay
-
             for line in lines:
                 if line[0] == "p" and record.params.get(line[1], line[2]) != line[2]:
                     raise _changed_param(line[1], record.params[line[1]], line[2])
-            replay.apply(record, Live(run_id, [found]), self.objects)
+            problems = replay.apply(record, Live(run_id, [found]), self.objects)
+            if problems:
+                raise InvalidParameterValue(problems[0])
 
         self.committer.amend(validation.check_run_id(run_id), change)
 
@@ -387,9 +427,12 @@ class Runs:
             self.committer.commit(run_id, only_if_over=True)
             return None
         _require_active(record)
-        self._homes[run_id] = record.experiment_id
-        held = _Open(Writer(folder, run_id, owner=False), dict(record.params))
-        self._open[run_id] = held
+        with self._lock:
+            held = self._open.get(run_id)
+            if held is None:
+                self._homes[run_id] = record.experiment_id
+                held = _Open(Writer(folder, run_id, owner=False), dict(record.params))
+                self._open[run_id] = held
         return held
 
     def _check_params(self, run_id: str, held: _Open, new: dict[str, str]) -> None:
@@ -428,19 +471,31 @@ class Runs:
         """
         RunStatus.from_string(status)
         held = self._open.get(run_id)
+        end_time = _time(end_time)
         when = now_ms() if end_time is None else end_time
         if held is None or not held.writer.owner:
             self.terminate(run_id, status, when)
             return
+        with self._lock:
+            held.ends.append(status)
+            held.owners -= 1
+            if held.owners > 0:
+                return  # other threads of this process go on with it
+        status = next((s for s in ("FAILED", "KILLED") if s in held.ends), status)
         lines = b""
         changed = self.snapshotter.changed_since(held.snapshot) if held.snapshot else []
         if changed:
             lines = journal.line(
                 "u", {"source": {"changed_during_run": [_shown(p) for p in changed]}}, now_ms()
             )
+        if held.environment:
+            # Nothing names it yet, so "git gc" may have pruned it: where it is there still,
+            # this only freshens it.
+            self.repo.objects.write("blob", held.environment)
         held.writer.append(lines + journal.line("end", status, when))
         self._release(run_id)
-        self.committer.commit(run_id, only_if_over=True)
+        if self.committer.commit(run_id, only_if_over=True) is not None:
+            maintenance.maybe_start(self.repo)
 
     def terminate(self, run_id: str, status: str, end_time: int | None = None) -> None:
         """Set a run's final status, whoever began it.
@@ -451,6 +506,7 @@ class Runs:
             end_time: In milliseconds since 1970; now where none is given.
         """
         RunStatus.from_string(status)
+        end_time = _time(end_time)
         when = now_ms() if end_time is None else end_time
         self.update(run_id, status=status, end_time=when)
         self._release(run_id)
@@ -483,7 +539,7 @@ class Runs:
                 continue
             try:
                 record = self.committer.commit(run_id, only_if_over=True)
-            except MlgitException:
+            except Exception:  # whatever is wrong with one run, the others are recovered
                 continue  # reading still works; fsck says what is wrong
             if record is not None:
                 recovered.append(record)
@@ -562,21 +618,63 @@ if hasattr(os, "register_at_fork"):
 
 
 def _heartbeat(reference: weakref.ref[Runs]) -> None:
-    import time
-
+    """Touch the journals now and then, and commit going runs where that was asked for."""
+    every = settings.checkpoint_seconds()
     while True:
-        time.sleep(journal.HEARTBEAT)
+        time.sleep(min(every or journal.HEARTBEAT, journal.HEARTBEAT))
         runs = reference()
         if runs is None:
             return
-        for held in list(runs._open.values()):
+        for run_id, held in list(runs._open.items()):
             held.writer.touch()
+            if every and held.writer.owner and time.monotonic() - held.checkpointed >= every:
+                held.checkpointed = time.monotonic()
+                try:
+                    runs.checkpoint(run_id)
+                except MlgitException:
+                    pass  # the journal has it all; the next checkpoint or the end tries again
         del runs
+
+
+def _check_place(held: _Open, path: str, entry: Entry) -> None:
+    """Refuse a file where this process logged a folder, and the other way round."""
+    parts = path.split("/") if path else []
+    above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+    clash = above & held.files
+    if entry.kind == "d" and path in held.files:
+        clash = {path}
+    if clash:
+        raise InvalidParameterValue(
+            f"The artifact {min(clash)} is a file; it can't also be a folder",
+            hint="log what belongs below it under another name",
+        )
+    if entry.kind != "d" and path in held.folders:
+        raise InvalidParameterValue(
+            f"The artifact {path} is a folder; a file can't replace it",
+            hint="log the file under another name",
+        )
+    held.folders |= above
+    (held.folders if entry.kind == "d" else held.files).add(path)
 
 
 def _shown(path: str) -> str:
     """A path as text: bytes that aren't UTF-8 as escapes, which a record can hold."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _clean(value: Any) -> Any:
+    """A value whose texts a record can hold: lone surrogates as escapes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_clean(k): _clean(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value
+
+
+def _time(value: Any) -> int | None:
+    return None if value is None else validation.metric_timestamp("time of the run", value)
 
 
 def _checked_tags(tags: dict[str, Any] | None) -> dict[str, str]:

@@ -188,7 +188,7 @@ def _commit_bytes(
 
 
 def _message(record: Record, folder: str) -> str:
-    name = " ".join(record.run_name.split()) or record.run_id
+    name = _printable(record.run_name) or record.run_id
     metrics = {key: point.value for key, point in sorted(record.last.items())}
     key = _key_metric(metrics)
     subject = f"{name}: {key} {metrics[key]:.6g}" if key else name
@@ -219,8 +219,13 @@ def _key_metric(metrics: dict[str, float]) -> str | None:
 
 
 def _one_line(value: str | float) -> str:
-    shown = f"{value:.6g}" if isinstance(value, float) else " ".join(value.split())
+    shown = f"{value:.6g}" if isinstance(value, float) else _printable(value)
     return shown if len(shown) <= 100 else shown[:97] + "…"
+
+
+def _printable(text: str) -> str:
+    """A text on one line, without the control characters that Git refuses or that end lines."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def try_summary(repo: Repository, sha: str) -> Record | MlgitException:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
 from mlgit.exceptions import CorruptData
 
 _ISO = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d):(\d\d)(?:\.(\d{1,9}))?Z\Z")
+_EPOCH = date(1970, 1, 1).toordinal()
 _LAST = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -34,7 +35,12 @@ def _minute_text(minutes: int) -> str:
 
 @lru_cache(maxsize=256)
 def _minute_number(shown: str) -> int:
-    return calendar.timegm(time.strptime(shown, "%Y-%m-%dT%H:%M"))
+    # By hand: strptime takes 20 times as long, and a fetch brings thousands of minutes.
+    days = date(int(shown[:4]), int(shown[5:7]), int(shown[8:10])).toordinal() - _EPOCH
+    hours, minutes = int(shown[11:13]), int(shown[14:16])
+    if hours > 23 or minutes > 59:
+        raise ValueError
+    return ((days * 24 + hours) * 60 + minutes) * 60
 
 
 def from_iso(value: Any, name: str) -> int | None:
@@ -43,7 +49,9 @@ def from_iso(value: Any, name: str) -> int | None:
     Raises:
         CorruptData: It is neither.
     """
-    if value is None or isinstance(value, int):
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return value
     match = _ISO.match(value) if isinstance(value, str) else None
     try:
@@ -52,4 +60,4 @@ def from_iso(value: Any, name: str) -> int | None:
         fraction = (match[3] or "0").ljust(3, "0")[:3]
         return (_minute_number(match[1]) + int(match[2])) * 1000 + int(fraction)
     except ValueError:
-        raise CorruptData(f"{name} isn't a time: {value!r}") from None
+        raise CorruptData(f"{name} isn't a time: {str(value)[:80]!r}") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 from mlgit.exceptions import CorruptData
@@ -17,13 +18,16 @@ from mlgit.exceptions import CorruptData
 _PLAIN = re.compile(r"^[A-Za-z_](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?\Z")
 # Words that YAML 1.1 or 1.2 reads as something other than a string.
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "nan"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# What PyYAML's constructors raise for values that don't fit their tags ("!!int x").
+_BAD_VALUES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 # Allowed in JSON strings but not printable in YAML (yaml.org/spec/1.2.2, "c-printable").
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MAX_DEPTH = 40
 
 _LINE = re.compile(
-    r'^(?P<indent> *)(?P<dash>- )?(?P<key>[A-Za-z_][A-Za-z0-9_./ -]*|"(?:[^"\\]|\\.)*"):'
-    r"(?: (?P<value>\S.*))?\Z"
+    r'^( *)(- )?([A-Za-z_][A-Za-z0-9_./ -]*|"(?:[^"\\]|\\.)*"):'
+    r"(?: (\S.*))?\Z"
 )
 _FLOW = re.compile(r"^\{([a-z0-9]+: [a-z0-9]+(?:, [a-z0-9]+: [a-z0-9]+)*)\}\Z")
 _INT = re.compile(r"^-?(?:0|[1-9][0-9]*)\Z")
@@ -118,9 +122,18 @@ def _dump_list(items: list[Any], indent: str, lines: list[str]) -> None:
             _dump_mapping(item, indent + "  ", lines, False)
             lines[start] = indent + "- " + lines[start][len(indent) + 2 :]
         elif isinstance(item, (dict, list)):
-            lines.append(f"{indent}- {json.dumps(item)}")
+            lines.append(f"{indent}- {_flow(item)}")
         else:
             lines.append(f"{indent}- {scalar(item)}")
+
+
+def _flow(value: Any) -> str:
+    """A value on one line: what block style has no narrow form for."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{text(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return scalar(value)
 
 
 class Flow:
@@ -149,9 +162,20 @@ def load(data: bytes, name: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise CorruptData(f"{name} isn't UTF-8: {error}") from error
     try:
-        return _load_narrow(content)
-    except _NotNarrow:
-        return _load_any(content, name)
+        found = _load_narrow(content)
+    except (_NotNarrow, ValueError):
+        found = _load_any(content, name)
+    if "\\" in content and _has_surrogate(found):
+        raise CorruptData(f"{name} has an escape for a lone surrogate, which isn't text")
+    return found
+
+
+def _has_surrogate(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.isascii() and _SURROGATE.search(value) is not None
+    if isinstance(value, dict):
+        return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
+    return isinstance(value, list) and any(_has_surrogate(item) for item in value)
 
 
 def _load_narrow(content: str) -> dict[str, Any]:
@@ -173,17 +197,18 @@ def _read_mapping(lines: list[str], at: int, indent: int) -> tuple[dict[str, Any
         match = _LINE.match(lines[at])
         if match is None:
             raise _NotNarrow
-        depth = len(match["indent"]) + (2 if match["dash"] else 0)
-        if depth < indent or (match["dash"] and at > first and depth == indent):
+        spaces, dash, shown, value = match.groups()
+        depth = len(spaces) + (2 if dash else 0)
+        if depth < indent or (dash and at > first and depth == indent):
             break
         if depth > indent or indent > 2 * _MAX_DEPTH:
             raise _NotNarrow
-        key = _read_key(match["key"])
+        key = _read_key(shown)
         if key in result:
             raise _NotNarrow
         at += 1
-        if match["value"] is not None:
-            result[key] = _read_scalar(match["value"])
+        if value is not None:
+            result[key] = _read_scalar(value)
         else:
             result[key], at = _read_block(lines, at, indent + 2)
     return result, at
@@ -207,6 +232,7 @@ def _read_block(lines: list[str], at: int, indent: int) -> tuple[Any, int]:
     return items, at
 
 
+@lru_cache(maxsize=1024)
 def _read_key(key: str) -> str:
     if key.startswith('"'):
         return str(_from_json(key))
@@ -248,7 +274,7 @@ def _load_any(content: str, name: str) -> dict[str, Any]:
     try:
         _check_depth(yaml, content, loader)
         found = yaml.load(content, Loader=loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *_BAD_VALUES) as error:
         problem = " ".join(str(error).split())
         raise CorruptData(
             f"{name} can't be read as plain YAML: {problem}",
@@ -258,7 +284,18 @@ def _load_any(content: str, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         raise CorruptData(f"{name} must be a mapping, not a {type(found).__name__}")
-    return {str(key): value for key, value in found.items()}
+    return {str(key): _plain(value) for key, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    """What YAML 1.1 reads as dates, sets and bytes, as text: 2026-03-01 is somebody's string."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return str(value)
 
 
 def _check_depth(yaml: Any, content: str, loader: Any) -> None:

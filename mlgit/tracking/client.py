@@ -96,7 +96,11 @@ class MlgitClient:
     ) -> PagedList[Experiment]:
         """The experiments that a filter matches, a page of them."""
         return self._store.search_experiments(
-            view_type, max_results or 1000, filter_string or "", order_by, page_token
+            view_type,
+            1000 if max_results is None else max_results,
+            filter_string or "",
+            order_by,
+            page_token,
         )
 
     def delete_experiment(self, experiment_id: str) -> None:
@@ -183,9 +187,14 @@ class MlgitClient:
         )
 
     def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
-        """Change a run's status or name."""
+        """Change a run's status or name.
+
+        Raises:
+            InvalidParameterValue: The run is deleted, or there is no such status.
+        """
         if status is not None:
             shown = RunStatus.name_of(status)
+            self._require_active(run_id)
             if RunStatus.is_terminated(shown):
                 self._store.runs.terminate(run_id, shown)
             else:
@@ -196,8 +205,20 @@ class MlgitClient:
     def set_terminated(
         self, run_id: str, status: str | None = None, end_time: int | None = None
     ) -> None:
-        """End a run: FINISHED, unless another status is given."""
+        """End a run: FINISHED, unless another status is given.
+
+        Raises:
+            InvalidParameterValue: The run is deleted, or there is no such status.
+        """
+        self._require_active(run_id)
         self._store.runs.terminate(run_id, RunStatus.name_of(status or "FINISHED"), end_time)
+
+    def _require_active(self, run_id: str) -> None:
+        if self.get_run(run_id).info.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise InvalidParameterValue(
+                f"The run {run_id} must be in the 'active' state; it is deleted",
+                hint=f"mlgit runs restore {run_id}",
+            )
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run; ``restore_run`` brings it back."""
@@ -295,6 +316,13 @@ class MlgitClient:
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Log text as an artifact."""
         self._store.log_bytes(run_id, text.encode(), artifact_file)
+
+    def log_stream(self, run_id: str, stream: Any, artifact_file: str) -> None:
+        """Log what is left to read of a binary stream as an artifact."""
+        data = stream.read()
+        self._store.log_bytes(
+            run_id, data.encode() if isinstance(data, str) else data, artifact_file
+        )
 
     def log_dict(self, run_id: str, dictionary: Any, artifact_file: str) -> None:
         """Log a dict or list as YAML (.yml, .yaml) or JSON (any other suffix)."""

@@ -41,10 +41,10 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # first: numpy's doubles are floats of Python's too
+        return _plain(value.tolist())
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
     return str(value)
 
 
@@ -206,7 +206,9 @@ def _read_table(data: bytes, kind: str) -> Any:
 
     if kind == ".parquet":
         return pd.read_parquet(io.BytesIO(data))
-    return pd.read_json(io.BytesIO(data), orient="split", convert_dates=False)
+    # Not pandas.read_json, which makes numbers of texts like "007".
+    found = json.loads(data)
+    return pd.DataFrame(found["data"], columns=found["columns"])
 
 
 def _note_table(store: GitStore, run_id: str, artifact_file: str) -> None:

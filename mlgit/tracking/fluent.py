@@ -12,10 +12,19 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlgit import settings, validation
-from mlgit.entities import Experiment, LifecycleStage, Metric, Param, Run, RunTag, ViewType
+from mlgit.entities import (
+    Experiment,
+    LifecycleStage,
+    Metric,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+    ViewType,
+)
 from mlgit.exceptions import (
     InvalidParameterValue,
     InvalidState,
@@ -29,6 +38,9 @@ from mlgit.store.experiment_record import ExperimentRecord, default_location
 from mlgit.store.gitstore import GitStore
 from mlgit.tracking import context, uri
 from mlgit.tracking.client import MlgitClient, RunOperations, _operations
+
+if TYPE_CHECKING:
+    import logging
 
 
 class ActiveRun(Run):
@@ -220,10 +232,8 @@ def search_experiments(
     found: list[Experiment] = []
     token = None
     while True:
-        left = None if max_results is None else max_results - len(found)
-        page = client.search_experiments(
-            view_type, min(left or 1000, 1000), filter_string, order_by, token
-        )
+        left = 1000 if max_results is None else max_results - len(found)
+        page = client.search_experiments(view_type, min(left, 1000), filter_string, order_by, token)
         found += page
         token = page.token
         if token is None or (max_results is not None and len(found) >= max_results):
@@ -352,7 +362,21 @@ def _begin(
         owner=True,
         with_code=True,
     )
+    _tell_left_out(record.source.get("left_out", []))
     return record.run_id
+
+
+_told: set[str] = set()
+
+
+def _tell_left_out(left_out: list[dict[str, str]]) -> None:
+    """Say once a process which files are not in its runs' code, and why."""
+    new = [item for item in left_out if item["path"] not in _told]
+    if new:
+        _told.update(item["path"] for item in new)
+        shown = ", ".join(f"{item['path']} ({item['reason']})" for item in new[:10])
+        more = f" and {len(new) - 10} more" if len(new) > 10 else ""
+        _logger().warning("not in the recorded code: %s%s", shown, more)
 
 
 def _resume(
@@ -385,11 +409,19 @@ def end_run(status: str = "FINISHED") -> None:
     Raises:
         StorageError, PermissionDenied: It can't be committed. All that was logged is kept
             in its journal, and the next command commits it.
+        InvalidParameterValue: There is no such status; the run goes on.
     """
+    status = RunStatus.name_of(status)
     if _stack():
         active = _stack().pop()
         _local.last = active.run_id
         active.store.runs.finish(active.run_id, status)
+
+
+def _logger() -> logging.Logger:
+    import logging
+
+    return logging.getLogger("mlgit")
 
 
 _exit_registered = False
@@ -412,9 +444,7 @@ def _at_exit() -> None:
             try:
                 active.store.runs.finish(active.run_id, "FINISHED")
             except MlgitException as error:
-                import sys
-
-                print(f"mlgit: run {active.run_id} isn't committed yet: {error}", file=sys.stderr)
+                _logger().error("run %s isn't committed yet: %s", active.run_id, error)
     uri.close_all()
 
 
@@ -588,12 +618,21 @@ def log_input(
         context: What for, such as "training".
         tags: Tags of this use.
         model: Accepted for MLflow's sake.
+
+    Raises:
+        InvalidParameterValue: It isn't a dataset.
     """
-    all_tags = dict(tags or {})
+    if not hasattr(dataset, "to_dict"):
+        raise InvalidParameterValue(
+            f"log_input() needs a dataset, not {type(dataset).__name__}",
+            hint="mlgit.data.from_pandas() or from_numpy() makes one of data",
+        )
+    all_tags = {str(key): str(value) for key, value in (tags or {}).items()}
     if context:
         all_tags["mlflow.data.context"] = context
     store, run_id = _target(None)
-    store.runs.log_inputs(run_id, [{**dataset.to_dict(), "tags": all_tags}])
+    record = {key: value for key, value in dataset.to_dict().items() if value is not None}
+    store.runs.log_inputs(run_id, [{**record, "tags": all_tags}])
 
 
 def log_inputs(
@@ -602,7 +641,20 @@ def log_inputs(
     tags_list: Sequence[dict[str, str] | None] | None = None,
     models: Any = None,
 ) -> None:
-    """Log datasets that the active run uses."""
+    """Log datasets that the active run uses.
+
+    Args:
+        datasets: As ``log_input`` takes them.
+        contexts: What for, one each.
+        tags_list: Tags of the use, one each.
+        models: Accepted for MLflow's sake.
+
+    Raises:
+        InvalidParameterValue: The lists aren't of one length, or one isn't a dataset.
+    """
+    for given in (contexts, tags_list):
+        if given and len(given) != len(datasets):
+            raise InvalidParameterValue("log_inputs() needs a context and tags for each dataset")
     for at, dataset in enumerate(datasets):
         log_input(
             dataset,
@@ -640,6 +692,12 @@ def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
     """Log text as an artifact of the active run."""
     client, target = _client_and_run(run_id)
     client.log_text(target, text, artifact_file)
+
+
+def log_stream(stream: Any, artifact_file: str, run_id: str | None = None) -> None:
+    """Log what is left to read of a binary stream as an artifact of the active run."""
+    client, target = _client_and_run(run_id)
+    client.log_stream(target, stream, artifact_file)
 
 
 def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
@@ -769,8 +827,6 @@ def _experiments_to_search(
         return [e.experiment_id for e in found if e is not None]
     if everywhere:
         return None
-    if ids is not None or wanted is not None:
-        return []
     try:
         return [_current_experiment(store)]
     except ResourceDoesNotExist:

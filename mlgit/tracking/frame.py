@@ -7,6 +7,8 @@ from typing import Any
 
 from mlgit.entities import Run
 
+_TEXTS = ("run_id", "experiment_id", "status", "artifact_uri")
+
 
 def runs_frame(runs: Sequence[Run]) -> Any:
     """A frame with a row a run.
@@ -33,17 +35,10 @@ def runs_frame(runs: Sequence[Run]) -> Any:
     ):
         for key in sorted({key for data in found for key in data}):
             columns[f"{prefix}.{key}"] = [data.get(key, missing) for data in found]
-    # Columns of text stay objects, as in MLflow: pandas 3 would make them strings.
-    series = {
-        name: pd.Series(values, dtype=object)
-        if isinstance(values, list) and not name.startswith("metrics.")
-        else pd.Series(values, dtype=float if isinstance(values, list) else None)
-        for name, values in columns.items()
-    }
-    return pd.DataFrame(series)
+    # Text has the type that pandas gives it, as in MLflow: object, or str from pandas 3 on.
+    frame = pd.DataFrame(columns)
+    return frame if runs else frame.astype(dict.fromkeys(_TEXTS, object))
 
 
 def _times(pd: Any, values: list[int | None]) -> Any:
-    return pd.to_datetime(pd.Series(values, dtype="float64"), unit="ms", utc=True).astype(
-        "datetime64[ns, UTC]"
-    )
+    return pd.to_datetime(values, unit="ms", utc=True)

@@ -60,8 +60,8 @@ def store_for(uri: str | None = None) -> GitStore:
         Unsupported: The URI names something that mlgit doesn't keep runs in.
     """
     chosen = uri or _current or settings.tracking_uri() or ""
-    place = chosen or os.getcwd()
-    key = f"{os.getcwd()}\0{place}" if not _is_absolute(place) else place
+    place = chosen or _folder_here()
+    key = f"{_folder_here()}\0{place}" if not _is_absolute(place) else place
     store = _stores.get(key)
     if store is None or not os.path.isdir(store.repo.git_dir):
         repo = _open(chosen) if chosen else Repository.discover()
@@ -72,6 +72,15 @@ def store_for(uri: str | None = None) -> GitStore:
             store = GitStore(repo)
         _stores[key] = _stores[shared] = store
     return store
+
+
+def _folder_here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise NotARepository(
+            "The working directory isn't there any more", hint="cd into a repository"
+        ) from error
 
 
 def _is_absolute(place: str) -> bool:
