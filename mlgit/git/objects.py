@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 _KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 
 
+def _create(folder: str, path: str) -> int:
+    """Open a new file. "git gc" may remove the folder, empty still, right after we made it."""
+    for attempt in range(50):
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        except FileNotFoundError:
+            if attempt == 49:
+                raise
+            os.makedirs(folder, exist_ok=True)
+    raise AssertionError("unreachable")
+
+
 def object_id(kind: str, data: bytes) -> str:
     """The name that Git gives to an object: SHA-1 of its header and bytes, in hex."""
     return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).hexdigest()
@@ -77,12 +89,7 @@ class ObjectStore:
         # Git's own name for a half-written object, so that "git prune" removes one
         # that a killed process left.
         temporary = f"{folder}/tmp_obj_{os.getpid():x}_{id(self):x}_{number:x}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            fd = os.open(temporary, flags, 0o444)
-        except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
-            fd = os.open(temporary, flags, 0o444)
+        fd = _create(folder, temporary)
         try:
             try:
                 view = memoryview(data)

@@ -199,9 +199,7 @@ class RefStore:
         with _Lock(self._path(name), False) as lock:
             lock.replace(b"ref: " + target.encode() + b"\n")
 
-    def delete(
-        self, name: str, expected: str | None = ANY, *, break_lock: bool = False
-    ) -> None:
+    def delete(self, name: str, expected: str | None = ANY, *, break_lock: bool = False) -> None:
         """Remove a ref, if it still is what was expected; the arguments are ``update``'s.
 
         Raises:

@@ -129,18 +129,21 @@ class GitStore:
             ResourceDoesNotExist: None is meant.
             InvalidParameterValue: Several could be; the message lists them.
         """
-        text = text.strip()
+        text = text.strip().encode("utf-8", "replace").decode()
         if text.startswith("refs/mlgit/runs/"):
             text = text.rsplit("/", 1)[-1]
         if text.startswith("@{") and text.endswith("}") and text[2:-1].isdecimal():
-            found = self.index.nth_newest(int(text[2:-1]))
+            number = text[2:-1]
+            found = self.index.nth_newest(int(number)) if len(number) < 12 else None
             if found is None:
                 raise ResourceDoesNotExist(f"There are not that many runs: {text}")
             return found
-        candidates = self.index.runs_like(text)
-        exact = [run for run in candidates if run[0] == text]
-        if exact or len({run[0] for run in candidates}) == 1:
-            return (exact or candidates)[0][0]
+        like = self.index.runs_like(text) if text else []
+        # A whole id before a whole name before the beginning of an id.
+        whole_id = [run for run in like if run[0] == text]
+        candidates = whole_id or [run for run in like if run[1] == text] or like
+        if len(candidates) == 1:
+            return candidates[0][0]
         if not candidates:
             raise ResourceDoesNotExist(
                 f"No run is called {text!r}",

@@ -74,7 +74,7 @@ class Index:
 
     def _prepare(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            path, timeout=30.0, isolation_level=None, check_same_thread=False
+            path, timeout=120.0, isolation_level=None, check_same_thread=False
         )
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -221,9 +221,10 @@ class Index:
     def runs_like(self, text: str, limit: int = 20) -> list[tuple[str, str, str]]:
         """(run id, name, experiment id) of runs whose id begins with, or name is, a text."""
         return self._select(
-            "SELECT run_id, name, experiment_id FROM runs WHERE run_id >= ? AND run_id < ? "
-            "UNION SELECT run_id, name, experiment_id FROM runs WHERE name = ? LIMIT ?",
-            (text, text + "\U0010ffff", text, limit),
+            "SELECT * FROM (SELECT run_id, name, experiment_id FROM runs "
+            "WHERE run_id >= ? AND run_id < ? LIMIT ?) UNION "
+            "SELECT * FROM (SELECT run_id, name, experiment_id FROM runs WHERE name = ? LIMIT ?)",
+            (text, text + "\U0010ffff", limit, text, limit),
         )
 
     def nth_newest(self, n: int) -> str | None:

@@ -25,6 +25,7 @@ from mlgit.store.runtree import RunTree
 
 _RACY_NS = 50_000_000
 _BATCH = 500
+_BULK = 2000
 LOOSE, PACKED, ARCHIVED = 1, 0, 2
 
 
@@ -225,14 +226,29 @@ class RefWatch:
                     self._forget(ref)
         items = sorted(changed.items())
         self._ensure_default()
-        for at in range(0, len(items), _BATCH):
-            if progress:
-                progress(at, len(items))
-            with rows.transaction(self.connection):
-                for ref, (sha, loose) in items[at : at + _BATCH]:
-                    self._take(ref, sha, loose)
+        if len(items) > _BULK and not rows.any_runs(self.connection):
+            # One transaction, and the look-up indexes made at its end from sorted data:
+            # 100,000 rows inserted at random places of six B-trees take three times as long.
+            with rows.transaction(self.connection), rows.without_lookups(self.connection):
+                self._take_all(items, progress)
+        else:
+            for at in range(0, len(items), _BATCH):
+                with rows.transaction(self.connection):
+                    self._take_all(items[at : at + _BATCH], progress, at, len(items))
         if progress and items:
             progress(len(items), len(items))
+
+    def _take_all(
+        self,
+        items: list[tuple[str, tuple[str, int]]],
+        progress: Callable[[int, int], None] | None,
+        done: int = 0,
+        total: int | None = None,
+    ) -> None:
+        for at, (ref, (sha, loose)) in enumerate(items):
+            if progress and at % _BATCH == 0:
+                progress(done + at, total or len(items))
+            self._take(ref, sha, loose)
 
     def _ensure_default(self) -> None:
         query = "SELECT 1 FROM experiments WHERE experiment_id='0'"

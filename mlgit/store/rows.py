@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlgit.store.experiment_record import ExperimentRecord
 from mlgit.store.record import Record
+from mlgit.store.schema import TABLES
 
 _CHUNK = 500
 UNKNOWN_STEP = -(2**63)
@@ -28,6 +31,23 @@ class transaction:
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         self.connection.execute("ROLLBACK" if kind else "COMMIT")
+
+
+def any_runs(connection: sqlite3.Connection) -> bool:
+    """Whether the index has any run."""
+    return connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is not None
+
+
+@contextmanager
+def without_lookups(connection: sqlite3.Connection) -> Iterator[None]:
+    """Leave the look-up indexes away and make them at the end; inside one transaction."""
+    connection.execute("PRAGMA cache_size=-65536")
+    for name in re.findall(r"CREATE INDEX (\w+)", TABLES):
+        connection.execute(f"DROP INDEX IF EXISTS {name}")
+    yield
+    for statement in TABLES.split(";\n"):
+        if "CREATE INDEX" in statement:
+            connection.execute(statement)
 
 
 @dataclass

@@ -61,8 +61,10 @@ def test_ambiguous_names_are_listed(run, three):
 
 def test_a_name_that_is_also_the_beginning_of_an_id(run, three):
     run("runs", "rename", three[0], three[1][:8])
-    assert three[0] in run("show", three[1][:8], code=2).stderr
-    assert three[1] in run("show", three[1]).stdout
+    assert three[0] in run("show", three[1][:8]).stdout
+    assert three[1] in run("show", three[1][:9]).stdout
+    run("runs", "rename", three[0], three[1])
+    assert run("show", three[1]).stdout.startswith("beta")
 
 
 def test_nobody_is_meant(run, three):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -225,7 +226,12 @@ def test_a_thread_logs_while_another_ends_the_run(repo_dir: Path, fresh: Fresh) 
         errors: list[BaseException] = []
         stop = threading.Event()
 
-        def work(run_id: str = run_id, told: list[int] = told, stop: Any = stop) -> None:
+        def work(
+            run_id: str = run_id,
+            told: list[int] = told,
+            stop: Any = stop,
+            errors: list[BaseException] = errors,
+        ) -> None:
             try:
                 while not stop.is_set():
                     store.runs.log_metric(run_id, "m", 1.0, 1, len(told))
@@ -261,29 +267,27 @@ def test_a_closed_writer_writes_nowhere(tmp_path: Path) -> None:
     assert journal.read(str(tmp_path), writer.name).alive is False
 
 
-def test_a_reader_that_asks_doesnt_take_the_writers_lock(tmp_path: Path) -> None:
+def test_a_reader_that_asks_doesnt_take_the_writers_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether a writer is alive is asked by taking its lock; it must get it all the same."""
-    stop = threading.Event()
+    real, asked = journal.fcntl.flock, []
 
-    def ask() -> None:
-        while not stop.is_set():
-            for name in journal.names(str(tmp_path)):
-                journal.read(str(tmp_path), name)
+    def flock(fd: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and not asked:  # a reader looks right before
+            [name] = journal.names(str(tmp_path))
+            asked.append(os.open(tmp_path / name, os.O_RDONLY))
+            real(asked[0], fcntl.LOCK_SH)
+            threading.Timer(0.1, os.close, asked).start()
+        real(fd, how)
 
-    readers = [threading.Thread(target=ask) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    try:
-        for _ in range(150):
-            writer = journal.Writer(str(tmp_path), "r", owner=True)
-            writer.append(journal.line("p", "a", "1"))
-            assert journal.read(str(tmp_path), writer.name).alive
-            writer.close()
-            os.unlink(writer.path)
-    finally:
-        stop.set()
-        for reader in readers:
-            reader.join()
+    monkeypatch.setattr(journal.fcntl, "flock", flock)
+    writer = journal.Writer(str(tmp_path), "r", owner=True)
+    writer.append(journal.line("p", "a", "1"))
+    time.sleep(0.15)
+    assert asked and journal.read(str(tmp_path), writer.name).alive
+    writer.close()
+    assert not journal.read(str(tmp_path), writer.name).alive
 
 
 # -- the same thing at the same time
@@ -429,7 +433,7 @@ def test_threads_search_at_once(repo_dir: Path, fresh: Fresh) -> None:
 
     def look(number: int) -> None:
         try:
-            for i in range(8):
+            for _ in range(8):
                 if number == 0:
                     run_id = store.runs.create("0", owner=True).run_id
                     store.runs.finish(run_id, "FINISHED")

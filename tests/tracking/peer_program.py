@@ -2,7 +2,8 @@
 
     python peer_program.py MODULE TRACKING_URI RESULT_FILE
 
-Ids are replaced by their order of appearance, so that two results can be compared.
+Ids are replaced by their order of appearance, so that two results can be compared. The parts
+are long lists of calls, in one file because both programs run it as a script.
 """
 
 from __future__ import annotations

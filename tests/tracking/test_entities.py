@@ -113,11 +113,11 @@ def test_paged_lists_are_lists() -> None:
 
 
 def test_the_module_has_mlflows_names() -> None:
-    for name in (
-        "Dataset DatasetInput Experiment ExperimentTag FileInfo InputTag LifecycleStage Metric "
-        "Param Run RunData RunInfo RunInputs RunStatus RunTag SourceType ViewType"
-    ).split():
-        assert name in entities.__all__
+    assert set(entities.__all__) >= {
+        *("Dataset", "DatasetInput", "Experiment", "ExperimentTag", "FileInfo", "InputTag"),
+        *("LifecycleStage", "Metric", "Param", "Run", "RunData", "RunInfo", "RunInputs"),
+        *("RunStatus", "RunTag", "SourceType", "ViewType"),
+    }
     assert entities.SourceType.to_string(entities.SourceType.LOCAL) == "LOCAL"
     assert entities.SourceType.from_string("NOTEBOOK") == entities.SourceType.NOTEBOOK
 
