@@ -1,7 +1,7 @@
-"""Git objects: loose ones written here, everything else read through dulwich.
+"""Git objects: loose ones written here, packed ones read through dulwich.
 
-Loose objects are written by this module because a run writes a dozen of them and the
-time of ``end_run`` is theirs: dulwich's writer takes three times as long (measured).
+Loose objects are written by this module because dulwich's writer takes three times as long
+(measured). What belongs together is written as one pack: ``batch``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import hashlib
 import itertools
 import os
+import threading
 import zlib
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,11 @@ class ObjectStore:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.pack_dir = f"{path}/pack"
         self._packs: DiskObjectStore | None = None
         self._last_pack: Pack | None = None
+        # Packs are closed when others have joined them, by whichever thread finds that out.
+        self._pack_lock = threading.RLock()
         self._counter = itertools.count(1)  # next() is atomic between threads
 
     def write(self, kind: str, data: bytes) -> str:
@@ -120,7 +124,6 @@ class ObjectStore:
                 raw = f.read()
         except OSError:
             return self._read_packed(sha)
-        self._last_pack = None  # it goes on with loose ones, as a rule
         try:
             header, _, data = zlib.decompress(raw).partition(b"\0")
             return header.split(b" ", 1)[0].decode("ascii"), data
@@ -132,33 +135,50 @@ class ObjectStore:
 
     def _read_last_pack(self, sha: str) -> tuple[str, bytes] | None:
         """Look where the last object was; whatever goes wrong, the long way tells."""
-        pack = self._last_pack
-        try:
-            number, data = pack.get_raw(bytes.fromhex(sha))  # type: ignore[union-attr, arg-type]
-            return _KINDS[number], data
-        except Exception:
-            return None
+        with self._pack_lock:
+            try:
+                number, data = self._last_pack.get_raw(bytes.fromhex(sha))  # type: ignore[union-attr, arg-type]
+                return _KINDS[number], data
+            except Exception:
+                return None
 
     def _read_packed(self, sha: str) -> tuple[str, bytes]:
-        store = self._dulwich()
-        try:
-            number, data = store.get_raw(sha.encode())  # type: ignore[arg-type]
-            packs = getattr(store, "_pack_cache", {})
-            # dulwich looks into every pack, by way of a stat each: with one large pack, as a
-            # fetch leaves it, to ask it directly halves the time of reading 10,000 runs.
-            self._last_pack = next(iter(packs.values())) if len(packs) == 1 else None
-            return _KINDS[number], data
-        except KeyError:
-            pass
-        except (zlib.error, ValueError, AssertionError, OSError) as error:
-            raise CorruptData(
-                f"Git object {sha} can't be read from its pack: {error}",
-                hint="git fsck --full tells which pack is damaged",
-            ) from error
+        for attempt in range(3):
+            try:
+                with self._pack_lock:
+                    return self._read_known_packs(sha) or self._read_any_pack(sha)
+            except KeyError:
+                break
+            except (zlib.error, ValueError, AssertionError, OSError) as error:
+                # A pack may be joined into another, and removed, while it is opened.
+                self.refresh()
+                if attempt == 2:
+                    raise CorruptData(
+                        f"Git object {sha} can't be read from its pack: {error}",
+                        hint="git fsck --full tells which pack is damaged",
+                    ) from error
         raise ResourceDoesNotExist(
             f"Git object {sha} isn't in this repository",
             hint="it may be missing from a shallow or partial clone: git fetch --unshallow",
         )
+
+    def _read_known_packs(self, sha: str) -> tuple[str, bytes] | None:
+        # dulwich looks into every pack anew, by way of a stat each. What is read together is
+        # together, as a rule: to go on where the last object was halves the time of reading
+        # 10,000 runs.
+        name = bytes.fromhex(sha)
+        for pack in list(getattr(self._dulwich(), "_pack_cache", {}).values()):
+            try:
+                number, data = pack.get_raw(name)
+            except Exception:  # not in this one, or this one is gone: the long way tells
+                continue
+            self._last_pack = pack
+            return _KINDS[number], data
+        return None
+
+    def _read_any_pack(self, sha: str) -> tuple[str, bytes]:
+        number, data = self._dulwich().get_raw(sha.encode())  # type: ignore[arg-type]
+        return _KINDS[number], data
 
     def blob(self, sha: str) -> bytes:
         """The content of a blob."""
@@ -213,10 +233,11 @@ class ObjectStore:
 
     def refresh(self) -> None:
         """Forget which packs there are; the next read lists them again."""
-        self._last_pack = None
-        if self._packs is not None:
-            self._packs.close()
-            self._packs = None
+        with self._pack_lock:
+            self._last_pack = None
+            if self._packs is not None:
+                self._packs.close()
+                self._packs = None
 
     def _dulwich(self) -> DiskObjectStore:
         if self._packs is None:

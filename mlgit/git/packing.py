@@ -1,30 +1,26 @@
 """Packing loose objects, and packs that were made here, as they pile up.
 
-Packs made here hold whole objects without deltas, so that making one is fast and joining
-several is copying. ``git gc`` finds the deltas whenever it runs; it is never run from here.
-Format: git-scm.com/docs/pack-format.
+Each run's commit is a small pack of its own (``batch``). Once there are many, they are
+joined, by whoever made the last; what was joined is joined again in the background. Packs
+made here hold no deltas, so that joining is copying. ``git gc`` is never run from here.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import fcntl
 import os
-import struct
-import zlib
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
 
-from mlgit.exceptions import MlgitException, from_os_error
+from mlgit.exceptions import CorruptData, MlgitException, from_os_error
 from mlgit.git.objects import ObjectStore
+from mlgit.git.packfile import packed, read_entries, write_large
 
-_TYPES = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
-_MAX_PACKS = 8
+# Together less than Git's own limit for "gc --auto" (gc.autoPackLimit: 50).
+SMALL_PACKS = 20
+JOINED_PACKS = 12
 # What one pack of loose objects holds at the most, so that memory stays flat.
 _BATCH = 50_000
-
-# (object name, offset in the pack, CRC-32 of the packed bytes)
-_IndexEntry = tuple[bytes, int, int]
+_LINE = len("pack-") + 40 + 1
 
 
 def pack_loose(objects: ObjectStore, state_dir: str) -> int:
@@ -35,23 +31,27 @@ def pack_loose(objects: ObjectStore, state_dir: str) -> int:
 
     Args:
         objects: The object store.
-        state_dir: Where the list of the packs made here is kept.
+        state_dir: Where the lists of the packs made here are kept.
 
     Returns:
         How many objects were moved.
+
+    Raises:
+        StorageError, PermissionDenied: It can't be written.
     """
     names = objects.loose()
     moved = 0
     for at in range(0, len(names), _BATCH):
-        packed = _write_pack(
-            objects.path, state_dir, _loose_entries(objects, names[at : at + _BATCH])
-        )
-        for name in packed:
+        made = write_large(objects.pack_dir, _loose_entries(objects, names[at : at + _BATCH]))
+        if made is None:
+            continue
+        PackNames(state_dir, joined=True).add(made[0])
+        for name in made[1]:
             try:
                 os.unlink(f"{objects.path}/{name[:2]}/{name[2:]}")
             except OSError:
                 continue  # removed by git gc meanwhile, or not ours to remove: it is packed too
-        moved += len(packed)
+        moved += len(made[1])
     objects.refresh()
     return moved
 
@@ -63,156 +63,152 @@ def _loose_entries(objects: ObjectStore, names: Iterable[str]) -> Iterator[tuple
             kind, data = objects.read(name)
         except MlgitException:
             continue
-        yield name, _entry_header(_TYPES[kind], len(data)) + zlib.compress(data)
+        yield name, packed(kind, data)
 
 
-def _entry_header(kind: int, size: int) -> bytes:
-    byte = (kind << 4) | (size & 15)
-    size >>= 4
-    header = bytearray()
-    while size:
-        header.append(byte | 0x80)
-        byte = size & 0x7F
-        size >>= 7
-    header.append(byte)
-    return bytes(header)
+def remember_small(state_dir: str, name: str) -> None:
+    """Note a pack that one run's commit made."""
+    PackNames(state_dir, joined=False).add(name)
 
 
-def _write_pack(folder: str, state_dir: str, entries: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Write a pack and its index; the names of what it holds."""
-    pack_dir = f"{folder}/pack"
-    os.makedirs(pack_dir, exist_ok=True)
-    temporary = f"{pack_dir}/tmp_pack_{os.getpid():x}_{os.urandom(4).hex()}"
-    index: list[_IndexEntry] = []
-    try:
-        with open(temporary, "wb") as out:
-            _write_body(out, entries, index)
-        if not index:
-            return []
-        checksum = _seal(temporary, len(index))
-        _place(pack_dir, temporary, index, checksum)
-    except OSError as error:
-        raise from_os_error(error, "pack Git's objects") from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-    _remember(state_dir, f"pack-{checksum.hex()}")
-    return [name.hex() for name, _, _ in index]
+def many_small(state_dir: str) -> bool:
+    """Whether it is time for ``join_small``."""
+    return PackNames(state_dir, joined=False).count() >= SMALL_PACKS
 
 
-def _write_body(
-    out: BinaryIO, entries: Iterable[tuple[str, bytes]], index: list[_IndexEntry]
-) -> None:
-    out.write(b"PACK" + struct.pack(">LL", 2, 0))
-    offset = 12
-    seen: set[str] = set()
-    for name, data in entries:
-        if name in seen:
-            continue
-        seen.add(name)
-        index.append((bytes.fromhex(name), offset, zlib.crc32(data)))
-        out.write(data)
-        offset += len(data)
+def many_joined(state_dir: str) -> bool:
+    """Whether it is time for ``join_large``."""
+    return PackNames(state_dir, joined=True).count() >= JOINED_PACKS
 
 
-def _seal(path: str, count: int) -> bytes:
-    """Write the number of objects into a pack's header and its checksum behind it."""
-    with open(path, "r+b") as f:
-        f.seek(8)
-        f.write(struct.pack(">L", count))
-        f.seek(0)
-        digest = hashlib.sha1()
-        while chunk := f.read(1 << 20):
-            digest.update(chunk)
-        f.seek(0, os.SEEK_END)
-        f.write(digest.digest())
-        f.flush()
-        os.fsync(f.fileno())
-    return digest.digest()
+def join_small(objects: ObjectStore, state_dir: str) -> int:
+    """Join the packs of single commits into one.
+
+    The caller holds the lock of maintenance.
+
+    Returns:
+        How many packs there were.
+
+    Raises:
+        StorageError, PermissionDenied: It can't be written.
+    """
+    names = PackNames(state_dir, joined=False).names()
+    if len(names) > 1:
+        _join(objects, state_dir, names)
+    return len(names)
 
 
-def _place(pack_dir: str, temporary: str, index: list[_IndexEntry], checksum: bytes) -> None:
-    from dulwich.pack import write_pack_index_v2
-
-    base = f"{pack_dir}/pack-{checksum.hex()}"
-    with open(temporary + ".idx", "wb") as out:
-        write_pack_index_v2(out, sorted(index), checksum)  # type: ignore[arg-type]
-        out.flush()
-        os.fsync(out.fileno())
-    os.chmod(temporary, 0o444)
-    os.chmod(temporary + ".idx", 0o444)
-    # Git takes a pack for complete when its index is there: it comes last.
-    os.rename(temporary, base + ".pack")
-    os.rename(temporary + ".idx", base + ".idx")
-
-
-# -- joining packs
-
-
-def join_packs(objects: ObjectStore, state_dir: str) -> int:
-    """Join the smaller packs that were made here, once there are many of them.
+def join_large(objects: ObjectStore, state_dir: str) -> int:
+    """Join the smaller of the joined packs, once there are many of them.
 
     Sizes grow geometrically, so that each object is copied a logarithmic number of times.
+    The caller holds the lock of maintenance.
 
     Returns:
         How many packs were joined into one; 0 where there are few.
+
+    Raises:
+        StorageError, PermissionDenied: It can't be written.
     """
-    pack_dir = f"{objects.path}/pack"
-    ours = [n for n in _remembered(state_dir) if os.path.exists(f"{pack_dir}/{n}.idx")]
-    if len(ours) < _MAX_PACKS:
+    sizes = {}
+    for name in PackNames(state_dir, joined=True).names():
+        try:
+            sizes[name] = os.path.getsize(f"{objects.pack_dir}/{name}.pack")
+        except OSError:
+            sizes[name] = 0  # repacked by git gc: only its name is left, and goes
+    if len(sizes) < JOINED_PACKS:
         return 0
-    ours.sort(key=lambda name: os.path.getsize(f"{pack_dir}/{name}.pack"))
     chosen: list[str] = []
     total = 0
-    for name in ours:
-        size = os.path.getsize(f"{pack_dir}/{name}.pack")
-        if len(chosen) >= 2 and size > 2 * total:
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        if len(chosen) >= 2 and sizes[name] > 2 * total:
             break
         chosen.append(name)
-        total += size
-    made = _write_pack(objects.path, state_dir, _packed_entries(pack_dir, chosen))
-    if made:
-        for name in chosen:
-            for suffix in (".idx", ".pack"):
-                try:
-                    os.unlink(f"{pack_dir}/{name}{suffix}")
-                except OSError:
-                    pass
-    objects.refresh()
+        total += sizes[name]
+    _join(objects, state_dir, chosen)
     return len(chosen)
 
 
-def _packed_entries(pack_dir: str, names: list[str]) -> Iterator[tuple[str, bytes]]:
-    from dulwich.object_format import DEFAULT_OBJECT_FORMAT
-    from dulwich.pack import load_pack_index
+def _join(objects: ObjectStore, state_dir: str, names: list[str]) -> None:
+    whole: list[str] = []
+    made = write_large(objects.pack_dir, _entries_of(objects.pack_dir, names, whole))
+    if made:
+        PackNames(state_dir, joined=True).add(made[0])
+        for name in whole:
+            if name == made[0]:
+                continue
+            for suffix in (".idx", ".pack"):
+                try:
+                    os.unlink(f"{objects.pack_dir}/{name}{suffix}")
+                except OSError:
+                    pass
+    gone = set(names) - {made[0] if made else ""}
+    for joined in (False, True):
+        PackNames(state_dir, joined=joined).remove(gone)
+    objects.refresh()
 
+
+def _entries_of(pack_dir: str, names: list[str], whole: list[str]) -> Iterator[tuple[str, bytes]]:
+    """What packs hold. Those that were read to their end, and may go, are put into ``whole``."""
     for name in names:
-        index = load_pack_index(f"{pack_dir}/{name}.idx", DEFAULT_OBJECT_FORMAT)
         try:
-            entries = sorted((entry[1], entry[0]) for entry in index.iterentries())
+            yield from read_entries(pack_dir, name)
+        except (CorruptData, OSError):
+            continue  # damaged: it stays for "git fsck"; or repacked by git gc meanwhile
+        whole.append(name)
+
+
+class PackNames:
+    """The names of packs made here, a line each, in one file that is never replaced.
+
+    A name that is lost costs nothing but that its pack isn't joined.
+    """
+
+    def __init__(self, state_dir: str, *, joined: bool) -> None:
+        self.path = f"{state_dir}/{'joined' if joined else 'small'}-packs"
+
+    def add(self, name: str) -> None:
+        self._change(lambda text: text + name.encode() + b"\n")
+
+    def remove(self, names: set[str]) -> None:
+        def without(text: bytes) -> bytes:
+            lines = text.splitlines(keepends=True)
+            return b"".join(line for line in lines if line.strip().decode() not in names)
+
+        if os.path.exists(self.path):
+            self._change(without)
+
+    def count(self) -> int:
+        try:
+            return os.stat(self.path).st_size // _LINE
+        except OSError:
+            return 0
+
+    def names(self) -> list[str]:
+        try:
+            with open(self.path, "rb") as f:
+                lines = f.read().decode("ascii", "replace").splitlines()
+        except OSError:
+            return []
+        whole = (line for line in lines if len(line) == _LINE - 1 and line.startswith("pack-"))
+        return list(dict.fromkeys(line for line in whole if line[5:].isalnum()))
+
+    def _change(self, change: Callable[[bytes], bytes]) -> None:
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise from_os_error(error, "note a pack") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            before = os.pread(fd, os.fstat(fd).st_size, 0)
+            after = change(before)
+            common = len(before) if after.startswith(before) else 0
+            os.pwrite(fd, after[common:], common)
+            os.ftruncate(fd, len(after))
+        except OSError as error:
+            raise from_os_error(error, "note a pack") from error
         finally:
-            index.close()
-        with open(f"{pack_dir}/{name}.pack", "rb") as f:
-            end = os.fstat(f.fileno()).st_size - 20
-            ends = [offset for offset, _ in entries[1:]] + [end]
-            for (offset, sha), after in zip(entries, ends):
-                f.seek(offset)
-                yield bytes(sha).hex(), f.read(after - offset)
-
-
-def _remembered(state_dir: str) -> list[str]:
-    try:
-        with open(f"{state_dir}/packs.json", encoding="utf-8") as f:
-            found = json.load(f)
-    except (OSError, ValueError):
-        return []
-    return [str(name) for name in found] if isinstance(found, list) else []
-
-
-def _remember(state_dir: str, name: str) -> None:
-    os.makedirs(state_dir, exist_ok=True)
-    known = [n for n in _remembered(state_dir) if n != name]
-    temporary = f"{state_dir}/packs.json.{os.getpid()}"
-    with open(temporary, "w", encoding="utf-8") as f:
-        json.dump([*known, name], f)
-    os.replace(temporary, f"{state_dir}/packs.json")
+            os.close(fd)

@@ -13,7 +13,6 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
 
@@ -21,6 +20,7 @@ _HEX = re.compile(r"^[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.")
 _LOCK_WAIT = 5.0
 ANY = "any"
+_NOTHING = (0, 0, 0)
 
 
 def check_ref_name(name: str) -> str:
@@ -45,6 +45,7 @@ class RefStore:
     def __init__(self, common_dir: str, git_dir: str) -> None:
         self.common_dir = common_dir
         self.git_dir = git_dir
+        self._packed_data: tuple[tuple[int, int, int], mmap.mmap | bytes] = (_NOTHING, b"")
 
     def _path(self, name: str) -> str:
         own = name == "HEAD" or name.startswith(("refs/bisect/", "refs/worktree/"))
@@ -88,36 +89,29 @@ class RefStore:
         )
 
     def _read_packed(self, name: str) -> str | None:
-        with self._packed() as data:
-            if not data:
-                return None
-            if not _is_sorted(data):
-                return next((sha for n, sha in _packed_lines(data) if n == name), None)
-            return _bisect(data, name.encode())
+        data = self._packed()
+        if not data:
+            return None
+        if not _is_sorted(data):
+            return next((sha for n, sha in _packed_lines(data) if n == name), None)
+        return _bisect(data, name.encode())
 
-    @contextmanager
-    def _packed(self) -> Iterator[mmap.mmap | bytes]:
-        try:
-            fd = os.open(f"{self.common_dir}/packed-refs", os.O_RDONLY)
-        except FileNotFoundError:
-            yield b""
-            return
-        try:
-            if os.fstat(fd).st_size == 0:
-                yield b""
-                return
-            with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
-                yield data
-        finally:
-            os.close(fd)
+    def _packed(self) -> mmap.mmap | bytes:
+        stamp = self.packed_stamp()
+        held_stamp, data = self._packed_data
+        if stamp == held_stamp:
+            return data
+        # Not closed when it is replaced: another thread may be reading it.
+        stamp, data = _open_packed(f"{self.common_dir}/packed-refs")
+        self._packed_data = (stamp, data)
+        return data
 
     def packed_stamp(self) -> tuple[int, int, int]:
         """Changes whenever ``packed-refs`` does."""
         try:
-            st = os.stat(f"{self.common_dir}/packed-refs")
+            return _stamp(os.stat(f"{self.common_dir}/packed-refs"))
         except OSError:
-            return (0, 0, 0)
-        return (st.st_ino, st.st_size, st.st_mtime_ns)
+            return _NOTHING
 
     def items(self, prefix: str) -> dict[str, str]:
         """All refs that begin with ``prefix`` (ending in "/"), and their commits."""
@@ -128,19 +122,18 @@ class RefStore:
 
     def packed_items(self, prefix: str) -> dict[str, str]:
         """The refs in ``packed-refs`` that begin with ``prefix``."""
-        with self._packed() as data:
-            if not data:
-                return {}
-            in_order = _is_sorted(data)
-            found = {}
-            for name, sha in _packed_lines(
-                data, _lower_bound(data, prefix.encode()) if in_order else 0
-            ):
-                if name.startswith(prefix):
-                    found[name] = sha
-                elif in_order:
-                    break
-            return found
+        data = self._packed()
+        if not data:
+            return {}
+        in_order = _is_sorted(data)
+        found = {}
+        start = _lower_bound(data, prefix.encode()) if in_order else 0
+        for name, sha in _packed_lines(data, start):
+            if name.startswith(prefix):
+                found[name] = sha
+            elif in_order:
+                break
+        return found
 
     def loose_items(self, prefix: str, damaged: list[str] | None = None) -> dict[str, str]:
         """The loose refs that begin with ``prefix`` (ending in "/").
@@ -259,7 +252,9 @@ class RefStore:
         return len(loose)
 
     def _pack_loose(self, prefix: str) -> dict[str, str]:
-        with _Lock(f"{self.common_dir}/packed-refs", False) as lock, self._packed() as data:
+        path = f"{self.common_dir}/packed-refs"
+        with _Lock(path, False) as lock:
+            _, data = _open_packed(path)
             # Read under the lock: what was read before could have been changed and packed by
             # another packer meanwhile, and would now be put back.
             loose = {n: s for n, s in self.loose_items(prefix).items() if _HEX.match(s)}
@@ -267,7 +262,9 @@ class RefStore:
         return loose
 
     def _rewrite_packed(self, add: dict[str, str], without: str | None = None) -> None:
-        with _Lock(f"{self.common_dir}/packed-refs", False) as lock, self._packed() as data:
+        path = f"{self.common_dir}/packed-refs"
+        with _Lock(path, False) as lock:
+            _, data = _open_packed(path)
             lock.replace(_merged(data, add, without), sync=True)
 
 
@@ -337,6 +334,22 @@ def _scan(path: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError:
         return []
+
+
+def _stamp(st: os.stat_result) -> tuple[int, int, int]:
+    return (st.st_ino, st.st_size, st.st_mtime_ns)
+
+
+def _open_packed(path: str) -> tuple[tuple[int, int, int], mmap.mmap | bytes]:
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return _NOTHING, b""
+    try:
+        st = os.fstat(fd)
+        return _stamp(st), mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if st.st_size else b""
+    finally:
+        os.close(fd)
 
 
 def _is_sorted(data: mmap.mmap | bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlgit.exceptions import CorruptData, ResourceDoesNotExist
+from mlgit.git.batch import ObjectBatch
 from mlgit.git.objects import ObjectStore
 
 FOLDER = b"40000"
@@ -58,7 +59,13 @@ def lookup(objects: ObjectStore, tree: str, path: str) -> str | None:
     return sha
 
 
-def replace(objects: ObjectStore, tree: str | None, path: list[str], mode: bytes, sha: str) -> str:
+def replace(
+    objects: ObjectStore | ObjectBatch,
+    tree: str | None,
+    path: list[str],
+    mode: bytes,
+    sha: str,
+) -> str:
     """A tree that differs from another in what is at one path.
 
     Args:

@@ -21,6 +21,7 @@ from mlgit.exceptions import (
     from_os_error,
 )
 from mlgit.git import Repository
+from mlgit.git.batch import ObjectBatch
 from mlgit.git.commits import parse_commit
 from mlgit.objects.local import LocalObjects
 from mlgit.store import journal, names, replay
@@ -238,7 +239,9 @@ class Committer:
         complete_last(record, base)
         folder = self.folder(run_id)
         ref = at[0] if at else names.run_ref(record.experiment_id, run_id)
-        commit = write_commit(self.repo, record, base, now_ms())
+        batch = ObjectBatch(self.repo.objects, self.repo.state_dir)
+        commit = write_commit(self.repo, record, base, now_ms(), batch)
+        batch.flush()
         old = at[1] if at else None
         own = self._own(ref, old)
         _write_json(f"{folder}/intent", {"commit": commit, "old": old, "consumed": consumed})
@@ -248,6 +251,7 @@ class Committer:
             if self.repo.refs.read(ref) == own:
                 raise  # somebody holds its lock
             raise _Changed from None
+        batch.ensure()
 
     def _own(self, ref: str, old: str | None) -> str | None:
         """What the run's own ref must be for ``old`` to be its newest commit."""
@@ -305,13 +309,16 @@ class Committer:
             record = _summary(base, run_id)
             change(record)
             complete_last(record, base)
-            commit = write_commit(self.repo, record, base, now_ms())
+            batch = ObjectBatch(self.repo.objects, self.repo.state_dir)
+            commit = write_commit(self.repo, record, base, now_ms(), batch)
+            batch.flush()
             try:
                 own = self._own(at[0], at[1])
             except _Changed:
                 continue
             try:
                 self.repo.refs.update(at[0], commit, own)
+                batch.ensure()
                 return record
             except Conflict:
                 if self.repo.refs.read(at[0]) == own:

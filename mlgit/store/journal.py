@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -120,6 +121,9 @@ class Writer:
         self.name = f"{self.host}-{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
         self.path = f"{folder}/{self.name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        # Closing waits for a write that another thread has begun: what that adds after the
+        # commit has read the file would be lost. Reentrant, for signal handlers that log.
+        self._lock = threading.RLock()
         self._closed = True
         try:
             self._fd = _open_in(folder, self.path, flags)
@@ -156,15 +160,19 @@ class Writer:
                 written before is safe.
             WriterClosed: Another thread closed it.
         """
+        with self._lock:
+            self._append(data)
+
+    def _append(self, data: bytes) -> None:
         if self._head:
             data = self._head + data
         if self._torn:
             data = b"\n" + data
+        if self._closed:
+            raise WriterClosed
         try:
             written = os.write(self._fd, data)
         except OSError as error:
-            if error.errno == errno.EBADF and self._closed:
-                raise WriterClosed from None
             raise from_os_error(error, "write the run's journal") from error
         if written == len(data):
             self._torn = False
@@ -187,26 +195,24 @@ class Writer:
 
     def touch(self) -> None:
         """The heartbeat: tell other hosts that this process is alive."""
-        try:
-            os.utime(self._fd)
-        except OSError:
-            pass
+        with self._lock:
+            try:
+                if not self._closed:
+                    os.utime(self._fd)
+            except OSError:
+                pass
 
     def close(self) -> None:
         """Release the file. Its lines stay until they are committed."""
-        # The number stays taken as long as another thread may still write to it: a write
-        # to a number that was given to another file meanwhile would damage that file.
-        self._closed = True
-        try:
-            if self._head:
-                os.unlink(self.path)
-            nothing = os.open(os.devnull, os.O_RDONLY)
+        with self._lock:
+            self._closed = True
             try:
-                os.dup2(nothing, self._fd, inheritable=False)
-            finally:
-                os.close(nothing)
-        except OSError:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+                if self._head:
+                    os.unlink(self.path)
+                os.close(self._fd)
+            except OSError:
+                pass
+            self._fd = -1
 
     def __del__(self) -> None:
         fd = self.__dict__.pop("_fd", -1)

@@ -1,8 +1,8 @@
 """Keeping the repository small and fast, unasked: packs of objects and refs.
 
-``maybe_start`` looks at one folder of Git's objects after a run has ended, and where they
-have piled up starts a process that packs them. Nobody waits for it, and two don't run at
-once.
+``after_commit`` looks, after a run has ended, at one folder of Git's objects and at how many
+packs there are. The small packs of a few runs are joined at once, which takes milliseconds;
+for anything more a process is started that nobody waits for. Two don't run at once.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlgit import settings
+from mlgit.exceptions import MlgitException
 from mlgit.git import Repository
-from mlgit.git.packing import join_packs, pack_loose
+from mlgit.git.packing import join_large, join_small, many_joined, many_small, pack_loose
 
 # Git's own limit of loose objects for "gc --auto" (git-scm.com/docs/git-config, gc.auto).
 LOOSE_OBJECTS = 6700
+# Seconds until another process is started, should the one before have come to nothing.
+_PATIENCE = 5.0
 
 # The program may have come by mlgit through its working directory: say where it is.
 _SEARCH_PATH = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -28,16 +32,30 @@ _PROGRAM = (
 )
 
 
-def maybe_start(repo: Repository) -> bool:
-    """Start packing in the background where loose objects have piled up.
+def after_commit(repo: Repository) -> bool:
+    """Pack what has piled up: a little at once, more in the background.
 
     Returns:
         Whether a process was started.
     """
-    if repo.objects.loose_estimate() < LOOSE_OBJECTS or not settings.auto_maintenance():
+    if not settings.auto_maintenance():
         return False
-    if _is_held(repo):
-        return False
+    if many_small(repo.state_dir):
+        _join_small(repo)
+    crowded = repo.objects.loose_estimate() >= LOOSE_OBJECTS or many_joined(repo.state_dir)
+    return crowded and not _is_started(repo) and _start(repo)
+
+
+def _join_small(repo: Repository) -> None:
+    try:
+        with _held(repo) as held:
+            if held:
+                join_small(repo.objects, repo.state_dir)
+    except (MlgitException, OSError):
+        pass  # the run is committed; a full disk is told by what needs it
+
+
+def _start(repo: Repository) -> bool:
     import subprocess
 
     if not sys.executable:
@@ -67,7 +85,8 @@ def run(repo: Repository) -> dict[str, int]:
             return {}
         return {
             "objects": pack_loose(repo.objects, repo.state_dir),
-            "packs": join_packs(repo.objects, repo.state_dir),
+            "packs": join_small(repo.objects, repo.state_dir)
+            + join_large(repo.objects, repo.state_dir),
             "refs": repo.refs.pack("refs/mlgit/"),
         }
 
@@ -87,14 +106,26 @@ def _held(repo: Repository) -> Iterator[bool]:
         os.close(fd)
 
 
-def _is_held(repo: Repository) -> bool:
+def _is_started(repo: Repository) -> bool:
+    """Whether a process was started a moment ago; if not, note that one is now."""
+    mark = f"{repo.state_dir}/maintenance.started"
     try:
-        with _held(repo) as held:
-            return not held
+        if time.time() - os.stat(mark).st_mtime < _PATIENCE:
+            return True
+    except OSError:
+        pass
+    try:
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
+        os.utime(mark)
     except OSError:
         return True
+    return False
 
 
 def main(git_dir: str) -> None:
     """What the process in the background does."""
-    run(Repository.open(git_dir))
+    repo = Repository.open(git_dir)
+    # Runs go on ending meanwhile, and nobody else starts for a while.
+    for _ in range(100):
+        if not run(repo) or not many_joined(repo.state_dir):
+            break

@@ -83,6 +83,7 @@ class Runs:
         self._homes: dict[str, str] = {}
         self._unborn: set[str] = set()
         self._archives: dict[str, dict[str, str]] = {}
+        self._environment: tuple[dict[str, Any], bytes] = ({}, b"")
         self._heart: threading.Thread | None = None
         self._lock = threading.Lock()
         _STORES.add(self)
@@ -238,7 +239,10 @@ class Runs:
         }
         data = journal.line("run", {k: v for k, v in began.items() if v not in (None, "", {})})
         if environment:
-            shown = yamlform.dump({"format": FORMAT, **environment})
+            if self._environment[0] is not environment:
+                shown = yamlform.dump({"format": FORMAT, **environment})
+                self._environment = (environment, shown)
+            shown = self._environment[1]
             self._open[record.run_id].environment = shown
             data += journal.line("env", self.repo.objects.write("blob", shown))
         try:
@@ -495,7 +499,7 @@ class Runs:
         held.writer.append(lines + journal.line("end", status, when))
         self._release(run_id)
         if self.committer.commit(run_id, only_if_over=True) is not None:
-            maintenance.maybe_start(self.repo)
+            maintenance.after_commit(self.repo)
 
     def terminate(self, run_id: str, status: str, end_time: int | None = None) -> None:
         """Set a run's final status, whoever began it.

@@ -7,7 +7,9 @@ from typing import Any
 
 from mlgit.exceptions import CorruptData, MlgitException
 from mlgit.git import Repository
+from mlgit.git.batch import ObjectBatch
 from mlgit.git.commits import Commit, format_commit, parse_commit, signature
+from mlgit.git.objects import ObjectStore
 from mlgit.git.trees import FILE, FOLDER, entry, format_tree, parse_tree, replace
 from mlgit.store import names
 from mlgit.store import record as files
@@ -110,7 +112,13 @@ class RunTree:
         return files.parse_environment(data, self._name("environment.yaml"))
 
 
-def write_commit(repo: Repository, record: Record, base: RunTree | None, now: int) -> str:
+def write_commit(
+    repo: Repository,
+    record: Record,
+    base: RunTree | None,
+    now: int,
+    objects: ObjectStore | ObjectBatch,
+) -> str:
     """Write the objects of a run's next commit.
 
     Args:
@@ -118,6 +126,7 @@ def write_commit(repo: Repository, record: Record, base: RunTree | None, now: in
         record: The run as it shall be. ``points`` are added to the histories of ``base``.
         base: The run's commit before, or None for its first.
         now: The commit's time, in milliseconds since 1970.
+        objects: What to write to.
 
     Returns:
         The commit's name. No ref points at it yet.
@@ -125,7 +134,6 @@ def write_commit(repo: Repository, record: Record, base: RunTree | None, now: in
     Raises:
         StorageError, PermissionDenied: It can't be written.
     """
-    objects = repo.objects
     folder = base.folder if base else names.RECORDS + names.file_name(record.experiment)
     entries = {} if base is None else {n: (FILE, s) for n, s in base.entries.items()}
     if "history" in entries:
@@ -135,7 +143,7 @@ def write_commit(repo: Repository, record: Record, base: RunTree | None, now: in
         entries[name] = (FILE, objects.write("blob", data))
 
     if record.points:
-        entries["history"] = (FOLDER, _write_history(repo, record, base))
+        entries["history"] = (FOLDER, _write_history(objects, record, base))
         put("metrics.yaml", files.format_metrics(record.last))
     if record.params:
         put("params.yaml", files.format_params(record.params))
@@ -143,7 +151,7 @@ def write_commit(repo: Repository, record: Record, base: RunTree | None, now: in
         put("artifacts.yaml", files.format_artifacts(record.artifacts))
     if record.inputs:
         put("inputs.yaml", files.format_inputs(record.inputs))
-    if record.environment and objects.exists(record.environment):
+    if record.environment and repo.objects.exists(record.environment):
         entries["environment.yaml"] = (FILE, record.environment)
     put("run.yaml", files.format_run(record))
     encoded = {n.encode("utf-8", "surrogateescape"): e for n, e in entries.items()}
@@ -153,9 +161,8 @@ def write_commit(repo: Repository, record: Record, base: RunTree | None, now: in
     return objects.write("commit", _commit_bytes(repo, record, base, tree, folder, now))
 
 
-def _write_history(repo: Repository, record: Record, base: RunTree | None) -> str:
+def _write_history(objects: ObjectStore | ObjectBatch, record: Record, base: RunTree | None) -> str:
     """Write the histories that grew, and return the tree of all."""
-    objects = repo.objects
     entries: dict[bytes, tuple[bytes, str]] = {}
     old_names: dict[str, str] = {}
     if base is not None and "history" in base.entries:

@@ -36,6 +36,7 @@ from mlgit.exceptions import (
 from mlgit.store import names
 from mlgit.store.experiment_record import ExperimentRecord, default_location
 from mlgit.store.gitstore import GitStore
+from mlgit.store.results import run_of_record
 from mlgit.tracking import context, uri
 from mlgit.tracking.client import MlgitClient, RunOperations, _operations
 
@@ -321,14 +322,15 @@ def start_run(
     all_tags = _start_tags(tags, description)
     if run_id is not None:
         _resume(store, run_id, experiment_id, run_name, all_tags)
+        run = store.runs.get(run_id)
     else:
         parent = parent_run_id or (stack[-1].run_id if stack else None)
         if parent_run_id is not None:
             store.runs.get(parent_run_id)
-        run_id = _begin(store, experiment_id, run_name, parent, all_tags)
-    handle = _as_active(store, store.runs.get(run_id))
+        run = _begin(store, experiment_id, run_name, parent, all_tags)
+    handle = _as_active(store, run)
     stack.append(_Active(store, handle))
-    _local.last = _last_run_id = run_id
+    _local.last = _last_run_id = run.info.run_id
     _register_exit()
     return handle
 
@@ -350,7 +352,7 @@ def _begin(
     run_name: str | None,
     parent: str | None,
     tags: dict[str, Any],
-) -> str:
+) -> Run:
     record = store.runs.create(
         str(experiment_id) if experiment_id is not None else _current_experiment(store),
         run_name=run_name or settings.run_name(),
@@ -363,7 +365,7 @@ def _begin(
         with_code=True,
     )
     _tell_left_out(record.source.get("left_out", []))
-    return record.run_id
+    return run_of_record(record)
 
 
 _told: set[str] = set()

@@ -158,7 +158,7 @@ def generate(folder: Path, count: int, points: int = 1, seed: int = 0) -> None:
         record.code_commit, record.code_tree = code
         record.source["commit"] = code[0]
         record.environment = environment
-        commit = write_commit(repo, record, None, record.end_time or 0)
+        commit = write_commit(repo, record, None, record.end_time or 0, repo.objects)
         refs.append((names.run_ref(record.experiment_id, record.run_id), commit))
     pack.finish()
     pack.close()

@@ -404,7 +404,7 @@ def _writer(folder: Path, seed: int, tell: Callable[[Any], None]) -> None:
     chance = random.Random(seed)
     run_id = begin(store)
     tell(["run", run_id])
-    for i in range(chance.randrange(5, 120)):
+    for i in range(chance.randrange(20, 400)):
         kind = chance.randrange(12)
         if kind < 7:
             point = [f"m{chance.randrange(3)}", chance.random(), 1000 + i, i]
@@ -424,7 +424,7 @@ def _writer(folder: Path, seed: int, tell: Callable[[Any], None]) -> None:
     tell(["end"])
 
 
-def _kill_at_random(folder: Path, seed: int) -> list[list[Any]]:
+def _kill_at_random(folder: Path, seed: int, longest: float) -> list[list[Any]]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -435,7 +435,7 @@ def _kill_at_random(folder: Path, seed: int) -> list[list[Any]]:
         finally:
             os._exit(0)
     os.close(writing)
-    time.sleep(random.Random(seed).random() * 0.05)
+    time.sleep(random.Random(seed).random() * longest)
     os.kill(pid, signal.SIGKILL)
     with os.fdopen(reading, "rb") as f:
         data = f.read()
@@ -465,8 +465,13 @@ def _check_killed(store: GitStore, told: list[list[Any]]) -> str:
 
 def _kill_many(repo_dir: Path, fresh: Fresh, git: Callable[..., str], count: int) -> None:
     results = []
+    longest = 0.0
+    for seed in range(3):  # not killed, to know how long it takes
+        start = time.monotonic()
+        _writer(repo_dir, seed, lambda _: None)
+        longest = max(longest, time.monotonic() - start)
     for seed in range(count):
-        told = _kill_at_random(repo_dir, seed)
+        told = _kill_at_random(repo_dir, seed, longest)
         looking = fresh(repo_dir)
         runs = {r.info.run_id: r for r in looking.search_runs(None)}
         if told:
