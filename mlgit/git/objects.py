@@ -15,24 +15,13 @@ import zlib
 from typing import TYPE_CHECKING
 
 from mlgit.exceptions import CorruptData, ResourceDoesNotExist, from_os_error
+from mlgit.git.files import open_in_folder
 
 if TYPE_CHECKING:
     from dulwich.object_store import DiskObjectStore
     from dulwich.pack import Pack
 
 _KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
-
-
-def _create(folder: str, path: str) -> int:
-    """Open a new file. "git gc" may remove the folder, empty still, right after we made it."""
-    for attempt in range(50):
-        try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
-        except FileNotFoundError:
-            if attempt == 49:
-                raise
-            os.makedirs(folder, exist_ok=True)
-    raise AssertionError("unreachable")
 
 
 def object_id(kind: str, data: bytes) -> str:
@@ -93,7 +82,7 @@ class ObjectStore:
         # Git's own name for a half-written object, so that "git prune" removes one
         # that a killed process left.
         temporary = f"{folder}/tmp_obj_{os.getpid():x}_{id(self):x}_{number:x}"
-        fd = _create(folder, temporary)
+        fd = open_in_folder(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
             try:
                 view = memoryview(data)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from mlgit.exceptions import CorruptData, from_os_error
+from mlgit.git.files import open_in_folder
 
 KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 _LARGE = 0x80000000
@@ -110,12 +111,7 @@ def _temporary(pack_dir: str) -> str:
 
 
 def _write_file(path: str, data: bytes, *, sync: bool = False) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        fd = os.open(path, flags, 0o444)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        fd = os.open(path, flags, 0o444)
+    fd = open_in_folder(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
     try:
         view = memoryview(data)
         while view:

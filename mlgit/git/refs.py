@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
+from mlgit.git.files import open_in_folder
 
 _HEX = re.compile(r"^[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.")
@@ -282,12 +283,9 @@ class _Lock:
         pause = 0.001
         while True:
             try:
-                self.fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self.fd = open_in_folder(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
                 self.held = True
                 return self
-            except FileNotFoundError:
-                # A packer removes folders that it emptied: make it again.
-                os.makedirs(os.path.dirname(self.name), exist_ok=True)
             except FileExistsError:
                 self._wait_or_break(give_up, pause)
                 pause = min(0.05, pause * 2)

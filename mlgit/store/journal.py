@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from mlgit.exceptions import Unsupported, from_os_error
+from mlgit.git.files import open_in_folder
 
 FORMAT = 1
 HEARTBEAT = 30.0
@@ -126,7 +127,7 @@ class Writer:
         self._lock = threading.RLock()
         self._closed = True
         try:
-            self._fd = _open_in(folder, self.path, flags)
+            self._fd = open_in_folder(self.path, flags)
         except OSError as error:
             raise from_os_error(error, "start the run's journal") from error
         self._closed = False
@@ -227,16 +228,6 @@ class Writer:
         self._closed = True
         self.__del__()
         self._fd = -1
-
-
-def _open_in(folder: str, path: str, flags: int) -> int:
-    """Open a file whose folder may have to be made, or be removed by a committer meanwhile."""
-    for _ in range(20):
-        try:
-            return os.open(path, flags, 0o666)
-        except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
-    return os.open(path, flags, 0o666)
 
 
 @dataclass

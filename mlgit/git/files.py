@@ -1,0 +1,27 @@
+"""Opening files in folders that come and go."""
+
+from __future__ import annotations
+
+import os
+
+_ATTEMPTS = 50
+
+
+def open_in_folder(path: str, flags: int, mode: int = 0o666) -> int:
+    """Open a file for writing, and make its folder where there is none.
+
+    Git removes folders of refs and objects that it emptied, and a committer those of journals,
+    at any moment: also while they, or folders above them, are being made.
+
+    Raises:
+        OSError: As ``os.open``.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return os.open(path, flags, mode)
+        except FileNotFoundError:
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            except (FileNotFoundError, FileExistsError):
+                continue
+    return os.open(path, flags, mode)
