@@ -23,6 +23,8 @@ MAX_BATCH_METRICS = 1000
 MAX_BATCH_PARAMS = 100
 MAX_BATCH_TAGS = 100
 MAX_RESULTS = 50_000
+MAX_ARTIFACT_PATH = 4000
+MAX_ARTIFACT_DEPTH = 200
 
 _KEY = re.compile(r"^[/\w.\- :]*\Z")
 _RUN_ID = re.compile(r"^[a-zA-Z0-9][\w\-]{0,255}\Z")
@@ -232,9 +234,19 @@ def check_artifact_path(path: object) -> str:
             hint="give a plain relative path, such as plots/loss.png",
         )
     try:
-        text.encode()
+        encoded = text.encode()
     except UnicodeEncodeError:
         raise InvalidParameterValue(f"Artifact path {_short(path)} is not valid Unicode") from None
+    if (
+        len(encoded) > MAX_ARTIFACT_PATH
+        or text.count("/") >= MAX_ARTIFACT_DEPTH
+        or any(len(part) > 255 for part in encoded.split(b"/"))
+    ):
+        raise InvalidParameterValue(
+            f"The artifact path {_short(path)} is too long",
+            hint=f"at most {MAX_ARTIFACT_PATH} bytes, {MAX_ARTIFACT_DEPTH} parts, and 255 bytes "
+            "in each: more can't be made a file on any disk",
+        )
     return text
 
 

@@ -43,7 +43,7 @@ def reset_tracking() -> None:
     for stack in fluent._stacks:
         stack.clear()
     fluent._local.last = None
-    fluent._last_run_id = None
+    fluent._last_run = None
     fluent._experiment = fluent._experiment_id = None
     fluent._owner_pid = os.getpid()
     try:

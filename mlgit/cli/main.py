@@ -62,6 +62,11 @@ class Root(LazyGroup):
             return errors.INTERRUPTED  # click has written the newline
         except BrokenPipeError:
             return _pipe_closed()
+        except SystemExit as error:
+            # click's own answer to a pipe that was closed while it printed help
+            if isinstance(error.__context__, BrokenPipeError):
+                return _pipe_closed()
+            raise
         except (MlgitException, click.ClickException) as error:
             return _report(error)
         except OSError as error:
@@ -71,6 +76,8 @@ class Root(LazyGroup):
 
             traceback.print_exc()
             return _report(error)
+        finally:
+            _discard_unwritten()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; who stops reading its output early has seen enough."""
@@ -81,12 +88,18 @@ class Root(LazyGroup):
 
 
 def _pipe_closed() -> int:
-    # Python flushes stdout once more when it exits: let that go nowhere, quietly.
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
     return errors.OK
+
+
+def _discard_unwritten() -> None:
+    """Let what can't be written go nowhere: Python flushes once more when it exits."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (OSError, ValueError):
+            pass
 
 
 def _report(error: Exception) -> int:
@@ -161,9 +174,15 @@ def cli(
 
 def main() -> None:
     """The console script."""
-    if sys.argv[1:] == ["--version"]:
-        print(f"mlgit {__version__}")
-        return
+    if sys.argv[1:] == ["--version"] and sys.stdout is not None:
+        try:
+            print(f"mlgit {__version__}", flush=True)
+            return
+        except OSError:
+            pass  # the long way tells
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         # A terminal of another encoding shows escapes for what it lacks.
         reconfigure = getattr(stream, "reconfigure", None)

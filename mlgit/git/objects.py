@@ -235,6 +235,10 @@ class ObjectStore:
             self._packs = DiskObjectStore(self.path)
         return self._packs
 
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have been reading a pack."""
+        self._pack_lock = threading.RLock()
+
     def close(self) -> None:
         """Close the packs that are open."""
         self.refresh()

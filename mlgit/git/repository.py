@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlgit import settings
 from mlgit.exceptions import NotARepository, Unsupported, from_os_error
@@ -27,6 +27,22 @@ class Head:
 
     branch: str | None
     commit: str | None
+
+
+T = TypeVar("T")
+
+
+class _cached(Generic[T]):
+    """functools' without its lock, which a forked child would wait for for ever."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute = compute
+        self.name = compute.__name__
+
+    def __get__(self, instance: object, owner: type | None = None) -> T:
+        value: T = self.compute(instance)
+        instance.__dict__[self.name] = value
+        return value
 
 
 class Repository:
@@ -153,7 +169,7 @@ class Repository:
 
     # -- configuration
 
-    @cached_property
+    @_cached
     def _config(self) -> StackedConfig:
         from dulwich.config import ConfigFile, StackedConfig
 
@@ -176,7 +192,7 @@ class Repository:
         except KeyError:
             return None
 
-    @cached_property
+    @_cached
     def _identities(self) -> dict[str, str]:
         environment = settings.git_environment()
         return {r: identity(r, environment, self.configured) for r in ("AUTHOR", "COMMITTER")}

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist, from_os_error
 from mlgit.objects.manifest import Entry, format_manifest
+from mlgit.validation import MAX_ARTIFACT_DEPTH
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
@@ -128,6 +129,10 @@ class LocalObjects:
         real = os.path.realpath(path)
         if real in above:
             raise InvalidParameterValue(f"{path} is a link to a folder that holds it")
+        if len(above) >= MAX_ARTIFACT_DEPTH:
+            raise InvalidParameterValue(
+                f"{path} is {len(above)} folders deep", hint="log it packed, as one file"
+            )
         try:
             with os.scandir(path) as found:
                 items = sorted(found, key=lambda item: item.name)

@@ -120,8 +120,8 @@ class Committer:
     # -- committing
 
     @contextmanager
-    def _locked(self, run_id: str) -> Iterator[bool]:
-        """Hold the run's lock; False where its folder is gone."""
+    def _locked(self, run_id: str, wait: bool) -> Iterator[bool]:
+        """Hold the run's lock; False where its folder is gone, or another holds it."""
         folder = self.folder(run_id)
         try:
             fd = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -131,18 +131,24 @@ class Committer:
         except OSError as error:
             raise from_os_error(error, "lock the run's journal") from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
             # Whoever held it before may have committed and removed the folder.
             yield os.path.exists(f"{folder}/lock") and os.fstat(fd).st_nlink > 0
         finally:
             os.close(fd)
 
-    def commit(self, run_id: str, *, only_if_over: bool) -> Record | None:
+    def commit(self, run_id: str, *, only_if_over: bool, wait: bool = True) -> Record | None:
         """Commit what a run has logged.
 
         Args:
             run_id: The run.
             only_if_over: Do nothing while one of its owners is alive.
+            wait: For another process that is committing it. Who only looks doesn't: that
+                process may be stopped.
 
         Returns:
             The record as committed, or None where nothing was.
@@ -152,13 +158,13 @@ class Committer:
             CorruptData, Unsupported: They can't be read.
         """
         for _ in range(_CAS_ATTEMPTS):
-            with self._locked(run_id) as held:
+            with self._locked(run_id, wait) as held:
                 if held:
                     try:
                         return self._commit_locked(run_id, only_if_over)
                     except _Changed:
                         continue
-            if not journal.names(self.folder(run_id)):
+            if not wait or not journal.names(self.folder(run_id)):
                 return None
             # Its folder was removed and made again while we waited: somebody joined.
         raise Conflict(f"Run {run_id} keeps being changed by somebody else", hint="try again")

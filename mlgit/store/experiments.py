@@ -130,6 +130,8 @@ class Experiments:
             record = read_experiment(self.repo, sha)
             if record.name == name:
                 return record.entity()
+        if not name.isascii() and name.encode("utf-8", "replace").decode() != name:
+            return None  # a lone surrogate: no experiment can have it
         found = self.index.experiment_named(name)
         return self.find(found) if found else None
 

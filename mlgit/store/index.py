@@ -126,9 +126,10 @@ class Index:
                 return work(self.connection())
             except sqlite3.DatabaseError as error:
                 if not _is_unusable(error):
-                    raise MlgitException(
-                        f"The index can't be used: {error}", hint="mlgit reindex makes it again"
-                    ) from error
+                    hint = "mlgit reindex makes it again"
+                    if "locked" in str(error):
+                        hint = f"another process holds {self.path}; has it been stopped?"
+                    raise MlgitException(f"The index can't be used: {error}", hint=hint) from error
                 self.discard()
                 self._sync(self.connection(), None)
                 return work(self.connection())
@@ -185,7 +186,12 @@ class Index:
                     ).fetchall(),
                 )
             for record, commit, stamp in loaded:
-                rows.put_run(connection, record, commit, journal=stamp)
+                connection.execute("SAVEPOINT run")
+                try:
+                    rows.put_run(connection, record, commit, journal=stamp)
+                except (sqlite3.InterfaceError, OverflowError, TypeError, ValueError):
+                    connection.execute("ROLLBACK TO run")  # "mlgit status" tells of it
+                connection.execute("RELEASE run")
         return complete
 
     # -- answering

@@ -40,7 +40,9 @@ def parse_run_ref(ref: str) -> tuple[str, str]:
 
 def experiment_id_for(name: str, attempt: int) -> str:
     """The id of an experiment, made from its name so that clones agree on it."""
-    digest = hashlib.sha256(f"mlgit experiment\0{name}\0{attempt}".encode()).digest()
+    digest = hashlib.sha256(
+        f"mlgit experiment\0{name}\0{attempt}".encode("utf-8", "surrogatepass")
+    ).digest()
     return str(int.from_bytes(digest[:8], "big") % (9 * 10**14) + 10**14)
 
 

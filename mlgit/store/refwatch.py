@@ -48,6 +48,8 @@ class RefWatch:
         seen: dict[str, Any] = json.loads(row[0]) if row else {}
         now = time.time_ns()
         packed = list(self.repo.refs.packed_stamp())
+        if seen.get("at", 0) > now:
+            seen["at"] = 0  # the clock was put back: what it said before proves nothing
         folders = self._folders(seen.get("folders", {}), seen.get("at", 0))
         same_packed = packed == seen.get("packed")
         changed = [f for f, stamp in folders.items() if stamp != seen.get("folders", {}).get(f)]
@@ -197,7 +199,7 @@ class RefWatch:
             if item.name.endswith(".lock") or item.is_dir(follow_symlinks=False):
                 continue
             name = prefix + item.name
-            if name in known and item.stat().st_mtime_ns < since - _RACY_NS:
+            if name in known and _changed_at(item) < since - _RACY_NS:
                 found[name] = known[name]
                 continue
             sha = self._read(name)
@@ -302,6 +304,15 @@ class RefWatch:
                 "SELECT id FROM runs WHERE run_id=? AND experiment_id=?", (run_id, experiment_id)
             ).fetchall()
             rows.delete_runs(self.connection, found)
+
+
+def _changed_at(item: os.DirEntry[str]) -> int:
+    """When a file was put where it is, whatever mtime it was given."""
+    try:
+        st = item.stat()
+    except OSError:
+        return 2**63
+    return max(st.st_mtime_ns, st.st_ctime_ns)
 
 
 def read_archive(repo: Repository, sha: str) -> dict[str, str]:

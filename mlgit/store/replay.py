@@ -65,6 +65,11 @@ class Live:
         """How many lines didn't parse."""
         return sum(j.damaged for j in self.journals)
 
+    def last_stamp(self) -> int:
+        """The latest time in a line whose order counts, in milliseconds since 1970."""
+        stamps = (r[-1] for j in self.journals for r in j.records if r[0] in ("t", "T", "u"))
+        return max(stamps, default=0)
+
     def last_sign_of_life(self) -> int:
         """When a journal was last written to, in milliseconds since 1970."""
         return max((j.modified for j in self.journals), default=0)
@@ -160,7 +165,10 @@ def _apply_timed(record: Record, entry: list[Any]) -> None:
             if key in _FIELDS:
                 setattr(record, key, value)
             elif key == "source":
+                noted = record.source.get("problems", []) + value.get("problems", [])
                 record.source.update(value)
+                if noted:
+                    record.source["problems"] = noted
 
 
 def _apply_artifacts(
@@ -172,6 +180,8 @@ def _apply_artifacts(
             tree.put(path, Entry(kind, sha, size, files))
         except MlgitException as error:
             problems.append(f"artifact {path}: {error.message}")
+        except RecursionError:
+            problems.append(f"artifact {path}: too many folders in each other")
     record.artifacts = tree.root()
 
 

@@ -9,7 +9,6 @@ import uuid
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from mlgit import settings, validation
@@ -58,6 +57,14 @@ class _Open:
     snapshot: Snapshot | None = None
     environment: bytes | None = None
     checkpointed: float = field(default_factory=time.monotonic)
+    stamp: int = 0
+
+    def stamped(self, lines: list[list[Any]]) -> list[list[Any]]:
+        """Lines whose times don't go back when the clock does: the last to be written counts."""
+        for line in lines:
+            if line[0] in ("t", "T", "u"):
+                self.stamp = line[-1] = max(line[-1], self.stamp)
+        return lines
 
 
 class Runs:
@@ -82,16 +89,21 @@ class Runs:
         self._open: dict[str, _Open] = {}
         self._homes: dict[str, str] = {}
         self._unborn: set[str] = set()
+        self._inherited: set[str] = set()
+        self._snapshotter: Snapshotter | None = None
         self._archives: dict[str, dict[str, str]] = {}
         self._environment: tuple[dict[str, Any], bytes] = ({}, b"")
         self._heart: threading.Thread | None = None
         self._lock = threading.Lock()
         _STORES.add(self)
 
-    @cached_property
+    @property
     def snapshotter(self) -> Snapshotter:
         """Takes the code of runs; made at the first, as it reads Git's configuration."""
-        return Snapshotter(self.repo)
+        with self._lock:
+            if self._snapshotter is None:
+                self._snapshotter = Snapshotter(self.repo)
+            return self._snapshotter
 
     # -- where a run is
 
@@ -181,12 +193,12 @@ class Runs:
         checked = _checked_tags(tags)
         record = Record(
             run_id=uuid.uuid4().hex,
-            run_name=_clean(run_name or checked.pop("mlflow.runName", "") or results.random_name()),
+            run_name=_text(run_name or checked.pop("mlflow.runName", "") or results.random_name()),
             experiment_id=experiment.experiment_id,
             experiment=experiment.name,
-            user=_clean(user or checked.pop("mlflow.user", "")),
+            user=_text(user or checked.pop("mlflow.user", "")),
             start_time=now_ms() if start_time is None else start_time,
-            parent_run_id=_clean(parent_run_id),
+            parent_run_id=_text(parent_run_id) if parent_run_id else None,
             source=_clean(dict(source or {})),
         )
         checked.pop("mlflow.runName", None)
@@ -285,8 +297,9 @@ class Runs:
                 return record
             self._homes[run_id] = record.experiment_id
             writer = Writer(self.committer.folder(run_id), run_id, owner=owner)
-            self._open[run_id] = _Open(writer, dict(record.params))
-        writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, now_ms()))
+            stamp = max(now_ms(), live.last_stamp())
+            self._open[run_id] = _Open(writer, dict(record.params), stamp=stamp)
+        writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, stamp))
         if held is not None:
             held.writer.append(journal.line("end", "FINISHED", now_ms()))
             held.writer.close()
@@ -348,7 +361,7 @@ class Runs:
         if new_params:
             self._check_params(run_id, held, new_params)
             lines += [["p", key, value] for key, value in new_params.items()]
-        data = b"".join(journal.line(*line) for line in lines)
+        data = b"".join(journal.line(*line) for line in held.stamped(lines))
         data += b"".join(journal.metric_line(p[1], p[2], p[3], p[4]) for p in points)
         if data:
             try:
@@ -391,13 +404,15 @@ class Runs:
 
     def update(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run: run_name, status, end_time, lifecycle_stage."""
+        if "run_name" in fields:
+            fields["run_name"] = _text(fields["run_name"])
         self._append(run_id, [["u", _clean(fields), now_ms()]], check_active=False)
 
     def _append(self, run_id: str, lines: list[list[Any]], *, check_active: bool = True) -> None:
         """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is not None:
-            data = b"".join(journal.line(*_journalled(line)) for line in lines)
+            data = b"".join(journal.line(*_journalled(line)) for line in held.stamped(lines))
             try:
                 held.writer.append(data)
                 return
@@ -435,7 +450,8 @@ class Runs:
             held = self._open.get(run_id)
             if held is None:
                 self._homes[run_id] = record.experiment_id
-                held = _Open(Writer(folder, run_id, owner=False), dict(record.params))
+                writer = Writer(folder, run_id, owner=False)
+                held = _Open(writer, dict(record.params), stamp=live.last_stamp())
                 self._open[run_id] = held
         return held
 
@@ -477,6 +493,9 @@ class Runs:
         held = self._open.get(run_id)
         end_time = _time(end_time)
         when = now_ms() if end_time is None else end_time
+        if run_id in self._inherited and self._is_the_parents(run_id):
+            self._release(run_id)
+            return
         if held is None or not held.writer.owner:
             self.terminate(run_id, status, when)
             return
@@ -486,20 +505,32 @@ class Runs:
             if held.owners > 0:
                 return  # other threads of this process go on with it
         status = next((s for s in ("FAILED", "KILLED") if s in held.ends), status)
-        lines = b""
-        changed = self.snapshotter.changed_since(held.snapshot) if held.snapshot else []
-        if changed:
-            lines = journal.line(
-                "u", {"source": {"changed_during_run": [_shown(p) for p in changed]}}, now_ms()
-            )
-        if held.environment:
-            # Nothing names it yet, so "git gc" may have pruned it: where it is there still,
-            # this only freshens it.
-            self.repo.objects.write("blob", held.environment)
-        held.writer.append(lines + journal.line("end", status, when))
+        noted = b"".join(journal.line(*line) for line in held.stamped(self._last_notes(held)))
+        held.writer.append(noted + journal.line("end", status, when))
         self._release(run_id)
         if self.committer.commit(run_id, only_if_over=True) is not None:
             maintenance.after_commit(self.repo)
+
+    def _last_notes(self, held: _Open) -> list[list[Any]]:
+        """What is to be said of the code and environment; nothing of it stops a run's end."""
+        try:
+            if held.environment:
+                # Nothing names it yet, so "git gc" may have pruned it: where it is there
+                # still, this only freshens it.
+                self.repo.objects.write("blob", held.environment)
+            changed = self.snapshotter.changed_since(held.snapshot) if held.snapshot else []
+        except (MlgitException, OSError) as error:
+            note = f"whether the code changed during the run isn't known: {error}"
+            return [["u", {"source": {"problems": [_text(note)]}}, now_ms()]]
+        if not changed:
+            return []
+        return [["u", {"source": {"changed_during_run": [_shown(p) for p in changed]}}, now_ms()]]
+
+    def _is_the_parents(self, run_id: str) -> bool:
+        """Whether the process that this one was forked from ended the run, or still may."""
+        live = self.committer.load(run_id)
+        owners = live[1].owners if live else []
+        return not owners or any(j.alive or j.ended for j in owners)
 
     def terminate(self, run_id: str, status: str, end_time: int | None = None) -> None:
         """Set a run's final status, whoever began it.
@@ -542,7 +573,7 @@ class Runs:
             if run_id in self._open:
                 continue
             try:
-                record = self.committer.commit(run_id, only_if_over=True)
+                record = self.committer.commit(run_id, only_if_over=True, wait=False)
             except Exception:  # whatever is wrong with one run, the others are recovered
                 continue  # reading still works; fsck says what is wrong
             if record is not None:
@@ -602,11 +633,16 @@ class Runs:
 
     def _after_fork(self) -> None:
         """In a forked child: the files are the parent's; log through files of our own."""
-        for held in self._open.values():
+        for run_id, held in self._open.items():
             held.writer.abandon()
+            if held.writer.owner:
+                self._inherited.add(run_id)
         self._open = {}
         self._heart = None
+        # Another thread may have held these, or been half way through their work.
         self._lock = threading.Lock()
+        self._snapshotter = None
+        self.repo.objects.after_fork()
 
 
 _STORES: weakref.WeakSet[Runs] = weakref.WeakSet()
@@ -664,6 +700,10 @@ def _check_place(held: _Open, path: str, entry: Entry) -> None:
 def _shown(path: str) -> str:
     """A path as text: bytes that aren't UTF-8 as escapes, which a record can hold."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _text(value: Any) -> str:
+    return str(_clean(str(value)))
 
 
 def _clean(value: Any) -> Any:

@@ -7,7 +7,6 @@ in inner loops: what it needs is looked up once and kept.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -88,16 +87,15 @@ class _Local(threading.local):
 
     def __init__(self) -> None:
         self.stack: list[_Active] = []
-        self.last: str | None = None
+        self.last: tuple[GitStore, str] | None = None
         _stacks.append(self.stack)
 
 
 _stacks: list[list[_Active]] = []
 _local = _Local()
-_last_run_id: str | None = None
+_last_run: tuple[GitStore, str] | None = None
 _experiment: str | None = None
 _experiment_id: str | None = None
-_owner_pid = os.getpid()
 
 
 def _stack() -> list[_Active]:
@@ -307,7 +305,7 @@ def start_run(
         InvalidState: Another run is active and ``nested`` isn't set.
         ResourceDoesNotExist: There is no such run, experiment or parent.
     """
-    global _last_run_id
+    global _last_run
     stack = _stack()
     if stack and not nested and run_id is None:
         raise InvalidState(
@@ -318,7 +316,8 @@ def start_run(
     run_id = run_id or (None if stack else settings.take_run_id())
     if any(active.run_id == run_id for active in stack) or (stack and not nested):
         raise InvalidState(f"Run with UUID {stack[-1].run_id} is already active")
-    store = uri.store_for()
+    # A program may have changed its directory since: a nested run goes where its parent is.
+    store = stack[-1].store if stack else uri.store_for()
     all_tags = _start_tags(tags, description)
     if run_id is not None:
         _resume(store, run_id, experiment_id, run_name, all_tags)
@@ -330,7 +329,7 @@ def start_run(
         run = _begin(store, experiment_id, run_name, parent, all_tags)
     handle = _as_active(store, run)
     stack.append(_Active(store, handle))
-    _local.last = _last_run_id = run.info.run_id
+    _local.last = _last_run = (store, run.info.run_id)
     _register_exit()
     return handle
 
@@ -416,7 +415,7 @@ def end_run(status: str = "FINISHED") -> None:
     status = RunStatus.name_of(status)
     if _stack():
         active = _stack().pop()
-        _local.last = active.run_id
+        _local.last = (active.store, active.run_id)
         active.store.runs.finish(active.run_id, status)
 
 
@@ -437,9 +436,7 @@ def _register_exit() -> None:
 
 
 def _at_exit() -> None:
-    """End what is still active; only in the process that began it, not in forked children."""
-    if os.getpid() != _owner_pid:
-        return
+    """End what is still active. Of a parent's runs a forked child only lets go."""
     for stack in _stacks:
         while stack:
             active = stack.pop()
@@ -450,16 +447,6 @@ def _at_exit() -> None:
     uri.close_all()
 
 
-def _forked() -> None:
-    global _owner_pid
-    # The parent's runs are its to end; the child may log to them by their ids.
-    _owner_pid = -1 if any(_stacks) else os.getpid()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
-
-
 def active_run() -> ActiveRun | None:
     """This thread's active run, or None."""
     return _stack()[-1].handle if _stack() else None
@@ -467,8 +454,9 @@ def active_run() -> ActiveRun | None:
 
 def last_active_run() -> Run | None:
     """The run that was active last, as it is now, or None."""
-    run_id = _stack()[-1].run_id if _stack() else (_local.last or _last_run_id)
-    return get_run(run_id) if run_id else None
+    active = (_stack()[-1].store, _stack()[-1].run_id) if _stack() else None
+    found = active or _local.last or _last_run
+    return found[0].runs.get(found[1]) if found else None
 
 
 def get_run(run_id: str) -> Run:

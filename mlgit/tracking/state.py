@@ -107,6 +107,9 @@ def _going(store: GitStore) -> tuple[list[Going], list[tuple[str, str]]]:
         except MlgitException as error:
             problems.append((run_id, error.message))
             continue
+        except Exception as error:  # whatever is wrong with one run, the rest is told
+            problems.append((run_id, f"{type(error).__name__}: {error}"))
+            continue
         if found is None or not found[1].journals:
             continue
         record, live, _ = found
