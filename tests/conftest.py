@@ -45,7 +45,6 @@ def reset_tracking() -> None:
     fluent._local.last = None
     fluent._last_run = None
     fluent._experiment = fluent._experiment_id = None
-    fluent._owner_pid = os.getpid()
     try:
         uri.close_all()
     finally:

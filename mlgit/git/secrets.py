@@ -19,6 +19,8 @@ _SCANNED = 8 << 20
 _NAMES = (
     ".env",
     ".env.*",
+    ".envrc",
+    ".vault_pass*",
     "*.env",
     "*.pem",
     "*.key",
@@ -129,6 +131,9 @@ _PUBLIC_WORD = re.compile(
     r"(?:^|[-_.])(?:pad|eos|bos|unk|sep|cls|mask|max|min|num|stop|special|per|image|n)[-_.]token$",
     re.IGNORECASE,
 )
+# "Authorization: Bearer X", and "Password=X;" within one argument
+_HEADER = re.compile(r"(?i)(\b(?:proxy-)?authorization\s*[:=]\s*)\S.*")
+_PAIR = re.compile(r"([\w.-]+)\s*=\s*([^;&\s,'\"]+)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>\\]+")
 _QUERY_VALUE = re.compile(r"([^?&;=#]+)=([^&;#]*)")
@@ -220,7 +225,8 @@ def mask_command(argv: list[str]) -> list[str]:
         if equals and value and _names_secret(name.lstrip("-")):
             masked.append(f"{name}={MASK}")
         else:
-            masked.append(_mask_tokens(_URL.sub(lambda found: mask_url(found[0]), argument)))
+            urls = _URL.sub(lambda found: mask_url(found[0]), argument)
+            masked.append(_mask_tokens(_PAIR.sub(_mask_pair, _HEADER.sub(rf"\1{MASK}", urls))))
     return masked
 
 
@@ -235,6 +241,10 @@ def _tokens(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _names_secret(name: str) -> bool:
     return bool(_SECRET_WORD.search(name)) and not _PUBLIC_WORD.search(name)
+
+
+def _mask_pair(found: re.Match[str]) -> str:
+    return f"{found[1]}={MASK}" if _names_secret(found[1]) else found[0]
 
 
 def _mask_query(found: re.Match[str]) -> str:

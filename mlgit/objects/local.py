@@ -16,6 +16,7 @@ from mlgit.validation import MAX_ARTIFACT_DEPTH
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
+_REMEMBERED = 10_000
 
 
 class LocalObjects:
@@ -27,6 +28,7 @@ class LocalObjects:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._memory: dict[str, bytes] = {}
         self._counter = itertools.count(1)  # next() is atomic between threads
 
     def path(self, sha256: str) -> str:
@@ -148,9 +150,23 @@ class LocalObjects:
                 entries[item.name] = self.put_file(item.path)
         return self.put_manifest(entries)
 
-    def put_manifest(self, entries: dict[str, Entry]) -> Entry:
-        """Store a folder's manifest; its entries' objects must be stored already."""
-        sha = self.put_bytes(format_manifest(entries)).sha256
+    def put_manifest(self, entries: dict[str, Entry], *, durable: bool = True) -> Entry:
+        """Store a folder's manifest; its entries' objects must be stored already.
+
+        Args:
+            entries: What the folder holds.
+            durable: Write it. Else it is only remembered, for who merely looks at a going
+                run and may have no right, or no room, to write.
+        """
+        data = format_manifest(entries)
+        if durable:
+            sha = self.put_bytes(data).sha256
+        else:
+            sha = hashlib.sha256(data).hexdigest()
+            if not self.has(sha):
+                if len(self._memory) >= _REMEMBERED:
+                    self._memory.pop(next(iter(self._memory)))
+                self._memory[sha] = data
         size = sum(entry.size for entry in entries.values())
         return Entry("d", sha, size, sum(entry.files for entry in entries.values()))
 
@@ -175,6 +191,9 @@ class LocalObjects:
             ResourceDoesNotExist: The object isn't here.
             CorruptData: Its bytes have another digest.
         """
+        remembered = self._memory.get(sha256)
+        if remembered is not None:
+            return remembered
         with self.open(sha256) as f:
             data = f.read()
         if hashlib.sha256(data).hexdigest() != sha256:

@@ -19,9 +19,13 @@ class ArtifactTree:
     Args:
         objects: Where the manifests are.
         root: The entries of the top folder.
+        durable: Write new manifests; see ``LocalObjects.put_manifest``.
     """
 
-    def __init__(self, objects: LocalObjects, root: dict[str, Entry]) -> None:
+    def __init__(
+        self, objects: LocalObjects, root: dict[str, Entry], *, durable: bool = True
+    ) -> None:
+        self._durable = durable
         self._objects = objects
         self._root: dict[str, Entry | _Folder] = dict(root)
 
@@ -91,7 +95,9 @@ class ArtifactTree:
         stored = {}
         for name, entry in entries.items():
             if isinstance(entry, _Folder):
-                entry = self._objects.put_manifest(self._store(entry.entries))
+                entry = self._objects.put_manifest(
+                    self._store(entry.entries), durable=self._durable
+                )
             stored[name] = entry
         return stored
 

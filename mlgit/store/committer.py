@@ -89,7 +89,7 @@ class Committer:
             return None
         tree = RunTree(self.repo, before[1]) if before else None
         record = _summary(tree, run_id) if tree else Record(run_id)
-        replay.apply(record, live, self.objects)
+        replay.apply(record, live, self.objects, durable=False)
         complete_last(record, tree)
         if live.journals and (record.status == "RUNNING"):
             replay.settle(record, live)

@@ -104,6 +104,8 @@ class _Check:
             self.add(where, error.message, error.hint)
         except RecursionError:
             self.add(where, "it is nested too deeply to be read")
+        except Exception as error:  # whatever is wrong here, the rest is looked at
+            self.add(where, f"{type(error).__name__}: {error}")
 
     # -- refs
 

@@ -260,7 +260,8 @@ class Journal:
 def names(folder: str) -> list[str]:
     """The journals in a run's folder, oldest name first; empty where there is none."""
     try:
-        return sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+        with os.scandir(folder) as found:
+            return sorted(e.name for e in found if e.name.endswith(SUFFIX) and e.is_file())
     except OSError:
         return []
 
@@ -288,6 +289,8 @@ def read(folder: str, name: str, consumed: int = 0) -> Journal:
             data = f.read()
     except FileNotFoundError:
         return journal
+    except OSError as error:
+        raise from_os_error(error, "read a run's journal") from error
     # The first line says whose it is; between it and what is new nothing is parsed again.
     opening_end = data.find(b"\n") + 1
     head = _parse_line(data[: opening_end - 1]) if 1 < opening_end <= consumed else None

@@ -105,13 +105,14 @@ def read_live(folder: str, run_id: str, consumed: dict[str, int]) -> Live:
     return live
 
 
-def apply(record: Record, live: Live, objects: LocalObjects) -> list[str]:
+def apply(record: Record, live: Live, objects: LocalObjects, *, durable: bool = True) -> list[str]:
     """Add what the journals say to a record.
 
     Args:
         record: The run as committed, or a new one. Changed in place.
         live: The journals.
         objects: Where the artifacts' manifests are.
+        durable: Write new manifests there; not needed to look at a run.
 
     Returns:
         What could not be taken over as it was logged, in words.
@@ -142,7 +143,9 @@ def apply(record: Record, live: Live, objects: LocalObjects) -> list[str]:
     for _, entry in sorted(timed, key=lambda pair: pair[0]):
         _apply_timed(record, entry)
     if artifacts:
-        _apply_artifacts(record, artifacts, objects, problems)
+        _apply_artifacts(
+            record, artifacts, ArtifactTree(objects, record.artifacts, durable=durable), problems
+        )
     return problems
 
 
@@ -172,9 +175,8 @@ def _apply_timed(record: Record, entry: list[Any]) -> None:
 
 
 def _apply_artifacts(
-    record: Record, entries: list[list[Any]], objects: LocalObjects, problems: list[str]
+    record: Record, entries: list[list[Any]], tree: ArtifactTree, problems: list[str]
 ) -> None:
-    tree = ArtifactTree(objects, record.artifacts)
     for _, path, kind, sha, size, files in entries:
         try:
             tree.put(path, Entry(kind, sha, size, files))

@@ -297,7 +297,7 @@ class Runs:
                 return record
             self._homes[run_id] = record.experiment_id
             writer = Writer(self.committer.folder(run_id), run_id, owner=owner)
-            stamp = max(now_ms(), live.last_stamp())
+            stamp = max(now_ms(), live.last_stamp() + 1)
             self._open[run_id] = _Open(writer, dict(record.params), stamp=stamp)
         writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, stamp))
         if held is not None:
@@ -451,7 +451,7 @@ class Runs:
             if held is None:
                 self._homes[run_id] = record.experiment_id
                 writer = Writer(folder, run_id, owner=False)
-                held = _Open(writer, dict(record.params), stamp=live.last_stamp())
+                held = _Open(writer, dict(record.params), stamp=live.last_stamp() + 1)
                 self._open[run_id] = held
         return held
 
@@ -528,9 +528,13 @@ class Runs:
 
     def _is_the_parents(self, run_id: str) -> bool:
         """Whether the process that this one was forked from ended the run, or still may."""
-        live = self.committer.load(run_id)
-        owners = live[1].owners if live else []
-        return not owners or any(j.alive or j.ended for j in owners)
+        found = self.committer.load(run_id)
+        if found is None:
+            return True
+        record, live, _ = found
+        if not live.owners:
+            return not record.source.get("recovered")
+        return any(j.alive or j.ended for j in live.owners)
 
     def terminate(self, run_id: str, status: str, end_time: int | None = None) -> None:
         """Set a run's final status, whoever began it.

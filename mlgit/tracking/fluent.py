@@ -370,12 +370,17 @@ def _begin(
 _told: set[str] = set()
 
 
+def _printable(text: str) -> str:
+    # A file's name can hold what drives a terminal.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _tell_left_out(left_out: list[dict[str, str]]) -> None:
     """Say once a process which files are not in its runs' code, and why."""
     new = [item for item in left_out if item["path"] not in _told]
     if new:
         _told.update(item["path"] for item in new)
-        shown = ", ".join(f"{item['path']} ({item['reason']})" for item in new[:10])
+        shown = ", ".join(f"{_printable(item['path'])} ({item['reason']})" for item in new[:10])
         more = f" and {len(new) - 10} more" if len(new) > 10 else ""
         _logger().warning("not in the recorded code: %s%s", shown, more)
 
