@@ -140,6 +140,7 @@ class Writer:
         self._head = self._opening()
 
     def _opening(self) -> bytes:
+        now = time.time_ns()
         return line(
             "open",
             {
@@ -149,7 +150,8 @@ class Writer:
                 "pid": os.getpid(),
                 "boot": boot_id(),
                 "owner": self.owner,
-                "time": time.time_ns() // 1_000_000,
+                "time": now // 1_000_000,
+                "ns": now,
             },
         )
 
@@ -203,9 +205,19 @@ class Writer:
             except OSError:
                 pass
 
-    def close(self) -> None:
-        """Release the file. Its lines stay until they are committed."""
+    def close(self, last: bytes = b"") -> None:
+        """Release the file. Its lines stay until they are committed.
+
+        Args:
+            last: Lines to add before. Nothing follows them: once a line says that the
+                writer has ended, another process may commit the file and remove it.
+
+        Raises:
+            StorageError: They can't be written; the file stays open.
+        """
         with self._lock:
+            if last:
+                self._append(last)
             self._closed = True
             try:
                 if self._head:
@@ -252,13 +264,19 @@ class Journal:
     modified: int = 0
 
     @property
+    def order(self) -> tuple[int, str]:
+        """Sorts the journals of a run by when they were begun."""
+        opening = self.opening
+        return int(opening.get("ns") or int(opening.get("time") or 0) * 1_000_000), self.name
+
+    @property
     def owner(self) -> bool:
         """Whether the writer answers for the run's end."""
         return bool(self.opening.get("owner"))
 
 
 def names(folder: str) -> list[str]:
-    """The journals in a run's folder, oldest name first; empty where there is none."""
+    """The journals in a run's folder; empty where there is none."""
     try:
         with os.scandir(folder) as found:
             return sorted(e.name for e in found if e.name.endswith(SUFFIX) and e.is_file())

@@ -102,6 +102,7 @@ def read_live(folder: str, run_id: str, consumed: dict[str, int]) -> Live:
         for record in found.records:
             if record[0] == "run":
                 live.began = record[1]
+    live.journals.sort(key=lambda journal: journal.order)
     return live
 
 

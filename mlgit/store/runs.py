@@ -301,8 +301,7 @@ class Runs:
             self._open[run_id] = _Open(writer, dict(record.params), stamp=stamp)
         writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, stamp))
         if held is not None:
-            held.writer.append(journal.line("end", "FINISHED", now_ms()))
-            held.writer.close()
+            held.writer.close(journal.line("end", "FINISHED", now_ms()))
         self._beat()
         return record
 
@@ -506,8 +505,8 @@ class Runs:
                 return  # other threads of this process go on with it
         status = next((s for s in ("FAILED", "KILLED") if s in held.ends), status)
         noted = b"".join(journal.line(*line) for line in held.stamped(self._last_notes(held)))
-        held.writer.append(noted + journal.line("end", status, when))
-        self._release(run_id)
+        held.writer.close(noted + journal.line("end", status, when))
+        self._open.pop(run_id, None)
         if self.committer.commit(run_id, only_if_over=True) is not None:
             maintenance.after_commit(self.repo)
 

@@ -22,6 +22,7 @@ from mlgit.git import Repository
 from mlgit.git.refs import RefStore
 from mlgit.store import journal
 from mlgit.store.gitstore import GitStore
+from mlgit.store.journal import Writer
 
 Fresh = Callable[[Any], GitStore]
 
@@ -545,3 +546,94 @@ def test_a_resumed_run_shows_its_true_last_value_while_it_goes(store: GitStore) 
     assert store.search_runs(None)[0].data.metrics == {"m": 1.0}
     store.runs.finish(run_id, "FINISHED")
     assert store.runs.get(run_id).data.metrics == {"m": 1.0}
+
+
+def test_nothing_follows_the_end_of_a_journal(
+    repo_dir: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Once the line is there another process may commit the journal, and remove it.
+    store = fresh(repo_dir)
+    run_id = store.runs.create("0", owner=True).run_id
+    real = Writer._append
+    ending = threading.Event()
+
+    def slow(self: Writer, data: bytes) -> None:
+        real(self, data)
+        if b'["end",' in data:
+            ending.set()
+            time.sleep(0.1)  # another thread has all the time to come in between
+            other = open_store(repo_dir)
+            assert other.runs.get(run_id).info.status == "FINISHED"
+            other.search_runs(None)
+
+    monkeypatch.setattr(Writer, "_append", slow)
+    thread = threading.Thread(
+        target=lambda: (ending.wait(), store.runs.log_metric(run_id, "late", 1.0, 1, 0))
+    )
+    thread.start()
+    store.runs.finish(run_id, "FINISHED")
+    thread.join()
+    assert fresh(repo_dir).runs.get(run_id).data.metrics == {"late": 1.0}
+
+
+def test_threads_log_while_the_run_ends_and_another_process_looks(
+    repo_dir: Path, fresh: Fresh
+) -> None:
+    stop = repo_dir.parent / "stop"
+
+    def look() -> None:
+        looking = open_store(repo_dir)
+        while not stop.exists():
+            looking.search_runs(None)
+
+    working = Processes()
+    working.start(look)
+    for _ in range(15):
+        store = fresh(repo_dir)
+        run_id = store.runs.create("0", owner=True).run_id
+        logged: list[list[int]] = [[], [], []]
+        errors: list[BaseException] = []
+
+        def log(
+            number: int,
+            store: GitStore = store,
+            run_id: str = run_id,
+            logged: list[list[int]] = logged,
+            errors: list[BaseException] = errors,
+        ) -> None:
+            try:
+                for step in range(1500):
+                    store.runs.log_metric(run_id, f"m{number}", 1.0, 1, step)
+                    logged[number].append(step)
+                    if store.runs.find_ref(run_id):
+                        return
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=log, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        while any(len(steps) < 20 for steps in logged):
+            time.sleep(0.001)
+        store.runs.finish(run_id, "FINISHED")
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        for number, steps in enumerate(logged):
+            points = fresh(repo_dir).runs.history(run_id, f"m{number}")
+            assert [p.step for p in points] == steps
+    stop.touch()
+    working.wait()
+
+
+def test_journals_are_read_in_the_order_of_their_beginnings(repo_dir: Path, fresh: Fresh) -> None:
+    store = fresh(repo_dir)
+    run_id = store.runs.create("0", owner=True).run_id
+    for step in range(12):
+        other = fresh(repo_dir)
+        other.runs.log_metric(run_id, "m", float(step), 1, step)
+        other.runs.log_batch(run_id, params=[Param(f"p{step}", step)])
+        other.runs.release_all()
+    assert [p.step for p in fresh(repo_dir).runs.history(run_id, "m")] == list(range(12))
+    store.runs.finish(run_id, "FINISHED")
+    assert [p.step for p in fresh(repo_dir).runs.history(run_id, "m")] == list(range(12))
