@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlgit import settings
 from mlgit.exceptions import NotARepository, Unsupported, from_os_error
-from mlgit.git.identity import identity
 from mlgit.git.objects import ObjectStore
 from mlgit.git.refs import RefStore
 
@@ -194,6 +193,8 @@ class Repository:
 
     @_cached
     def _identities(self) -> dict[str, str]:
+        from mlgit.git.identity import identity
+
         environment = settings.git_environment()
         return {r: identity(r, environment, self.configured) for r in ("AUTHOR", "COMMITTER")}
 

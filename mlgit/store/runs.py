@@ -9,7 +9,7 @@ import uuid
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlgit import settings, validation
 from mlgit.entities import (
@@ -23,8 +23,6 @@ from mlgit.entities import (
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.git.commits import Commit, format_commit, signature
-from mlgit.git.secrets import mask_urls
-from mlgit.git.snapshot import Snapshot, Snapshotter
 from mlgit.objects import Entry, LocalObjects
 from mlgit.store import journal, maintenance, names, replay, results, yamlform
 from mlgit.store.committer import Committer
@@ -36,6 +34,9 @@ from mlgit.store.refwatch import read_archive
 from mlgit.store.replay import Live
 from mlgit.store.runtree import RunTree
 from mlgit.store.timeform import now_ms
+
+if TYPE_CHECKING:
+    from mlgit.git.snapshot import Snapshot, Snapshotter
 
 
 @dataclass
@@ -102,6 +103,8 @@ class Runs:
         """Takes the code of runs; made at the first, as it reads Git's configuration."""
         with self._lock:
             if self._snapshotter is None:
+                from mlgit.git.snapshot import Snapshotter  # whoever only reads needs none
+
                 self._snapshotter = Snapshotter(self.repo)
             return self._snapshotter
 
@@ -387,6 +390,8 @@ class Runs:
 
     def log_inputs(self, run_id: str, datasets: Sequence[dict[str, Any]]) -> None:
         """Log datasets, each as in inputs.yaml."""
+        from mlgit.git.secrets import mask_urls
+
         cleaned = [_clean(dataset) for dataset in datasets]
         for dataset in cleaned:
             if dataset.get("source"):
