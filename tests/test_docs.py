@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -71,3 +72,39 @@ def test_the_project_speaks_of_itself_alone() -> None:
         text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
         assert "/wo" + "rk/" not in text, name
         assert "hel" + "per session" not in text, name
+
+
+def _masked(text: str) -> list[str]:
+    """Lines of output, without what differs each time: ids, times, places and widths."""
+    text = re.sub(r"\b[0-9a-f]{7,10}\b", "ID", text)
+    text = re.sub(r"just now|\d+ seconds? ago|in \d+(\.\d)?s|\d+ equal", "TIME", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def test_the_tour_of_the_readme_is_real(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tour = readme.split("## Two minutes")[1].split("\n## ")[0]
+    program = re.findall(r"```python\n# train.py\n(.*?)```", tour, re.DOTALL)[0]
+    (tmp_path / "train.py").write_text(program)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, started in (("mlgit", "-m mlgit"), ("python", "")):
+        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {started} "$@"\n')
+        (commands / name).chmod(0o755)
+    identity = {f"GIT_{w}_{k}": "a@b" for w in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")}
+    env = {
+        **os.environ,
+        **identity,
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "utf-8",
+    }
+    for block in re.findall(r"```console\n(.*?)```", tour, re.DOTALL):
+        for step in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            done = subprocess.run(
+                ["sh", "-c", step[0]], cwd=tmp_path, env=env, capture_output=True, check=False
+            )
+            assert done.returncode == 0, (step[0], done.stderr.decode())
+            if step[1].strip():
+                assert _masked(done.stdout.decode()) == _masked(step[1]), step[0]
