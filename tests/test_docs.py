@@ -86,9 +86,10 @@ def test_the_tour_of_the_readme_is_real(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     tour = readme.split("## Two minutes")[1].split("\n## ")[0]
     program = re.findall(r"```python\n# train.py\n(.*?)```", tour, re.DOTALL)[0]
-    (tmp_path / "train.py").write_text(program)
-    commands = tmp_path / "bin"
+    repo, commands = tmp_path / "repo", tmp_path / "bin"
+    repo.mkdir()
     commands.mkdir()
+    (repo / "train.py").write_text(program)
     for name, started in (("mlgit", "-m mlgit"), ("python", "")):
         (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {started} "$@"\n')
         (commands / name).chmod(0o755)
@@ -103,7 +104,7 @@ def test_the_tour_of_the_readme_is_real(tmp_path: Path) -> None:
     for block in re.findall(r"```console\n(.*?)```", tour, re.DOTALL):
         for step in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             done = subprocess.run(
-                ["sh", "-c", step[0]], cwd=tmp_path, env=env, capture_output=True, check=False
+                ["sh", "-c", step[0]], cwd=repo, env=env, capture_output=True, check=False
             )
             assert done.returncode == 0, (step[0], done.stderr.decode())
             if step[1].strip():
