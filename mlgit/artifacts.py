@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from mlgit import validation
 from mlgit.entities import FileInfo
 from mlgit.exceptions import InvalidParameterValue, MissingDependency, ResourceDoesNotExist
 from mlgit.tracking import files
@@ -28,7 +29,7 @@ def _locate(
         return run_id, artifact_path or ""
     if artifact_path:
         raise InvalidParameterValue("artifact_path goes with run_id, not with artifact_uri")
-    text = os.fspath(artifact_uri or "")
+    text = validation.check_path(artifact_uri or "")
     match = _RUN_URI.match(text)
     if match:
         return match["run"] or match["owner"], (match["path"] or "").strip("/")

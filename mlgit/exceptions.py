@@ -177,4 +177,6 @@ def from_os_error(error: OSError, doing: str) -> MlgitException:
         return PermissionDenied(
             what, hint="the repository can't be written to by this user; reading still works"
         )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+        return InvalidParameterValue(what)
     return StorageError(what, "INTERNAL_ERROR")

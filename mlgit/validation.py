@@ -7,9 +7,12 @@ silently; set ``MLFLOW_TRUNCATE_LONG_VALUES=true`` for MLflow's behaviour.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from mlgit import settings
 from mlgit.exceptions import InvalidParameterValue
@@ -33,8 +36,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _STEP_LIMIT = 2**63
 
 
-@lru_cache(maxsize=4096)
-def check_key(key: str, kind: str) -> str:
+def check_key(key: object, kind: str) -> str:
     """Return ``key`` if it may name a metric, param or tag.
 
     Args:
@@ -47,8 +49,13 @@ def check_key(key: str, kind: str) -> str:
     """
     if not isinstance(key, str):
         raise InvalidParameterValue(
-            f"A {kind} name must be a string, not {type(key).__name__}: {key!r}"
+            f"A {kind} name must be a string, not {type(key).__name__}: {_short(key)}"
         )
+    return _checked_key(key, kind)
+
+
+@lru_cache(maxsize=4096)
+def _checked_key(key: str, kind: str) -> str:
     if not key:
         raise InvalidParameterValue(f"A {kind} name must not be empty")
     if not _KEY.match(key):
@@ -69,6 +76,47 @@ def check_key(key: str, kind: str) -> str:
             f"at most {MAX_KEY} are allowed"
         )
     return key
+
+
+def check_mapping(values: object, kind: str) -> Mapping[Any, Any]:
+    """Return ``values`` if it maps names to values.
+
+    Raises:
+        InvalidParameterValue: It doesn't.
+    """
+    if not isinstance(values, Mapping):
+        raise InvalidParameterValue(
+            f"The {kind} must be a dictionary, not {type(values).__name__}: {_short(values)}"
+        )
+    return values
+
+
+def check_path(path: object) -> str:
+    """A path as text.
+
+    Raises:
+        InvalidParameterValue: It is neither text nor a path, or can't be one on any disk.
+    """
+    try:
+        text = os.fspath(path)  # type: ignore[call-overload]
+        if isinstance(text, str) and "\0" not in text:
+            return text
+    except TypeError:
+        pass
+    raise InvalidParameterValue(f"Not a path: {_short(path)} ({type(path).__name__})")
+
+
+def check_text(text: object, what: str) -> str:
+    """Return ``text`` if it is a string that UTF-8 can hold.
+
+    Raises:
+        InvalidParameterValue: It isn't.
+    """
+    if not isinstance(text, str):
+        raise InvalidParameterValue(f"{what} must be a string, not {type(text).__name__}")
+    if not text.isascii() and _SURROGATE.search(text):
+        raise InvalidParameterValue(f"{what} holds a lone surrogate, which UTF-8 can't store")
+    return text
 
 
 def param_value(key: str, value: object) -> str:

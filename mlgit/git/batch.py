@@ -17,7 +17,8 @@ _MANY_BYTES = 16 << 20
 class ObjectBatch:
     """Objects that become readable together, as one small pack.
 
-    It is written to as the store is, and ``flush`` makes what was written readable.
+    It is written to as the store is, and ``flush`` makes what was written readable. Where the
+    process dies before ``release``, a pack stays that nothing leads to, until packs are joined.
 
     Args:
         objects: The store.
@@ -29,7 +30,7 @@ class ObjectBatch:
         self.state_dir = state_dir
         self._pending: dict[str, tuple[str, bytes]] = {}
         self._bytes = 0
-        self._written: list[tuple[str, dict[str, bytes]]] = []
+        self._kept: list[str] = []
 
     def write(self, kind: str, data: bytes) -> str:
         """Add one object and return its name; see ``ObjectStore.write``."""
@@ -62,16 +63,14 @@ class ObjectBatch:
             return
         entries = {sha: packed(kind, data, 1) for sha, (kind, data) in pending.items()}
         name = write_small(self.objects.pack_dir, entries)
-        self._written.append((name, entries))
+        self._kept.append(f"{self.objects.pack_dir}/{name}.keep")
         remember_small(self.state_dir, name)
 
-    def ensure(self) -> None:
-        """Write again what a "git repack -a -d" removed before a ref led to it.
-
-        Raises:
-            StorageError, PermissionDenied: It can't be written.
-        """
-        for name, entries in self._written:
-            if not os.path.exists(f"{self.objects.pack_dir}/{name}.idx"):
-                remember_small(self.state_dir, write_small(self.objects.pack_dir, entries))
-        self._written = []
+    def release(self) -> None:
+        """To be called when a ref leads to the objects: ``git gc`` may have them from now on."""
+        for path in self._kept:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+        self._kept = []

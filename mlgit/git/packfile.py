@@ -44,6 +44,9 @@ def _entry_header(kind: int, size: int) -> bytes:
 def write_small(pack_dir: str, entries: dict[str, bytes]) -> str:
     """Write a pack that fits into memory, and its index.
 
+    Until its ``.keep`` file is removed, ``git gc`` lets it alone, though no ref leads to it yet
+    (git-scm.com/docs/git-index-pack, --keep).
+
     Args:
         pack_dir: ``objects/pack``; made if it isn't there.
         entries: The packed bytes by object name.
@@ -64,6 +67,7 @@ def write_small(pack_dir: str, entries: dict[str, bytes]) -> str:
     temporary = _temporary(pack_dir)
     try:
         _write_file(temporary, body + checksum)
+        os.close(open_in_folder(f"{pack_dir}/pack-{checksum.hex()}.keep", os.O_WRONLY | os.O_CREAT))
         _place(pack_dir, temporary, index, checksum, sync=False)
     except OSError as error:
         raise from_os_error(error, "write Git's objects") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from mlgit.exceptions import CorruptData, MlgitException, from_os_error
@@ -20,6 +21,8 @@ SMALL_PACKS = 20
 JOINED_PACKS = 12
 # What one pack of loose objects holds at the most, so that memory stays flat.
 _BATCH = 50_000
+# Seconds for which a .keep file counts. Between pack and ref there are milliseconds.
+_KEPT = 600.0
 _LINE = len("pack-") + 40 + 1
 
 
@@ -130,6 +133,7 @@ def join_large(objects: ObjectStore, state_dir: str) -> int:
 
 
 def _join(objects: ObjectStore, state_dir: str, names: list[str]) -> None:
+    names = [name for name in names if not _is_kept(f"{objects.pack_dir}/{name}.keep")]
     whole: list[str] = []
     made = write_large(objects.pack_dir, _entries_of(objects.pack_dir, names, whole))
     if made:
@@ -137,7 +141,7 @@ def _join(objects: ObjectStore, state_dir: str, names: list[str]) -> None:
         for name in whole:
             if name == made[0]:
                 continue
-            for suffix in (".idx", ".pack"):
+            for suffix in (".idx", ".pack", ".keep"):
                 try:
                     os.unlink(f"{objects.pack_dir}/{name}{suffix}")
                 except OSError:
@@ -146,6 +150,14 @@ def _join(objects: ObjectStore, state_dir: str, names: list[str]) -> None:
     for joined in (False, True):
         PackNames(state_dir, joined=joined).remove(gone)
     objects.refresh()
+
+
+def _is_kept(path: str) -> bool:
+    """Whether somebody is about to make a ref for a pack; long ago, and they died over it."""
+    try:
+        return time.time() - os.stat(path).st_mtime < _KEPT
+    except OSError:
+        return False
 
 
 def _entries_of(pack_dir: str, names: list[str], whole: list[str]) -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ Sources: git-scm.com/docs/gitrepository-layout, git-pack-refs; the lock is a fil
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import re
@@ -79,9 +80,13 @@ class RefStore:
     def _read_loose(self, name: str) -> str | None:
         try:
             with open(self._path(name), "rb") as f:
-                value = f.read(4096).decode("utf-8", "replace").strip()
+                value = os.fsdecode(f.read(4096)).strip()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise from_os_error(error, f"read the ref {name}") from error
         if value.startswith("ref: ") or _HEX.match(value):
             return value
         raise CorruptData(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlgit import settings
-from mlgit.exceptions import NotARepository, Unsupported, from_os_error
+from mlgit.exceptions import CorruptData, NotARepository, Unsupported, from_os_error
 from mlgit.git.objects import ObjectStore
 from mlgit.git.refs import RefStore
 
 if TYPE_CHECKING:
-    from dulwich.config import StackedConfig
+    from dulwich.config import ConfigFile, StackedConfig
 
 # Extensions that change nothing for who reads objects and refs by this package
 # (git-scm.com/docs/repository-version).
@@ -77,6 +77,10 @@ class Repository:
         environment = settings.git_environment()
         if start == "." and "GIT_DIR" in environment:
             git_dir = environment["GIT_DIR"]
+            if not _is_git_dir(git_dir):
+                raise NotARepository(
+                    f"GIT_DIR names {git_dir}, which is not a Git repository", hint="unset GIT_DIR"
+                )
             tree = environment.get("GIT_WORK_TREE") or _parent_worktree(git_dir)
             return cls(git_dir, tree)
         ceilings = set(environment.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)) - {""}
@@ -170,13 +174,12 @@ class Repository:
 
     @_cached
     def _config(self) -> StackedConfig:
-        from dulwich.config import ConfigFile, StackedConfig
+        from dulwich.config import StackedConfig
 
         files = []
-        if os.path.exists(f"{self.git_dir}/config.worktree"):
-            files.append(ConfigFile.from_path(f"{self.git_dir}/config.worktree"))
-        if os.path.exists(f"{self.common_dir}/config"):
-            files.append(ConfigFile.from_path(f"{self.common_dir}/config"))
+        for path in (f"{self.git_dir}/config.worktree", f"{self.common_dir}/config"):
+            if os.path.exists(path):
+                files.append(_read_config(path))
         return StackedConfig(files + StackedConfig.default_backends())
 
     def config(self) -> StackedConfig:
@@ -232,11 +235,22 @@ class Repository:
         self.objects.close()
 
 
+def _read_config(path: str) -> ConfigFile:
+    from dulwich.config import ConfigFile
+
+    try:
+        return ConfigFile.from_path(path)
+    except ValueError as error:
+        raise CorruptData(
+            f"{path} can't be read: {error}", hint="git config --list tells where"
+        ) from error
+
+
 def _common_dir(git_dir: str) -> str:
     try:
-        with open(f"{git_dir}/commondir", encoding="utf-8") as f:
+        with open(f"{git_dir}/commondir", encoding="utf-8", errors="surrogateescape") as f:
             return os.path.realpath(os.path.join(git_dir, f.read().strip()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return git_dir
 
 
@@ -248,7 +262,7 @@ def _is_git_dir(path: str) -> bool:
 
 
 def _read_gitfile(path: str) -> str:
-    with open(path, encoding="utf-8") as f:
+    with open(path, encoding="utf-8", errors="surrogateescape") as f:
         text = f.read().strip()
     target = os.path.join(os.path.dirname(path), text.removeprefix("gitdir:").strip())
     if not text.startswith("gitdir:") or not _is_git_dir(target):
@@ -263,20 +277,16 @@ def _configured_worktree(git_dir: str) -> str | None:
     with open(f"{git_dir}/config", "rb") as f:
         if b"worktree" not in f.read().lower():
             return None
-    from dulwich.config import ConfigFile
-
     try:
-        value = ConfigFile.from_path(f"{git_dir}/config").get((b"core",), b"worktree")
+        value = _read_config(f"{git_dir}/config").get((b"core",), b"worktree")
     except KeyError:
         return None
     return os.path.join(git_dir, os.fsdecode(value))
 
 
 def _is_bare(git_dir: str) -> bool:
-    from dulwich.config import ConfigFile
-
     try:
-        config = ConfigFile.from_path(f"{git_dir}/config")
+        config = _read_config(f"{git_dir}/config")
         return bool(config.get_boolean((b"core",), b"bare", False))
     except OSError:
         return False
@@ -290,9 +300,8 @@ def _parent_worktree(git_dir: str) -> str | None:
 
 
 def _refuse_unknown_format(common_dir: str) -> None:
-    from dulwich.config import ConfigFile
 
-    config = ConfigFile.from_path(f"{common_dir}/config")
+    config = _read_config(f"{common_dir}/config")
     try:
         version = int(config.get((b"core",), b"repositoryformatversion"))
     except (KeyError, ValueError):

@@ -53,11 +53,21 @@ def format_manifest(entries: dict[str, Entry]) -> bytes:
     lines = []
     for name, entry in entries.items():
         raw = os.fsencode(check_name(name))
-        shown = _TO_ESCAPE.sub(_escape, name).encode()
+        shown = escaped(name).encode()
         line = f"{entry.kind} {entry.sha256} {entry.size} {entry.files} ".encode() + shown + b"\n"
         lines.append((raw, line))
     lines.sort()
     return HEADER + b"".join(line for _, line in lines)
+
+
+def escaped(name: str) -> str:
+    """A file's name as UTF-8 text on one line (docs/format.md, "Objects")."""
+    return _TO_ESCAPE.sub(_escape, name)
+
+
+def unescaped(shown: bytes) -> str:
+    """The name that ``escaped`` was given."""
+    return os.fsdecode(_ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), shown))
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -85,7 +95,7 @@ def parse_manifest(data: bytes) -> dict[str, Entry]:
         if not match:
             raise CorruptData(f"A folder's manifest has a line that doesn't parse: {line[:80]!r}")
         kind, sha, size, files, shown = match.groups()
-        name = os.fsdecode(_ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), shown))
+        name = unescaped(shown)
         if name in (".", "..") or "/" in name or "\0" in name:
             raise CorruptData(f"A folder's manifest names {name!r}, which is outside its folder")
         entries[name] = Entry(kind.decode(), sha.decode(), int(size), int(files))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +32,8 @@ from mlgit.store.runtree import RunTree, write_commit
 from mlgit.store.timeform import now_ms
 
 _CAS_ATTEMPTS = 10
+# Seconds for which a change of an ended run is tried again while others change it too.
+_PATIENCE = 30.0
 
 
 class _Changed(Exception):
@@ -257,7 +260,7 @@ class Committer:
             if self.repo.refs.read(ref) == own:
                 raise  # somebody holds its lock
             raise _Changed from None
-        batch.ensure()
+        batch.release()
 
     def _own(self, ref: str, old: str | None) -> str | None:
         """What the run's own ref must be for ``old`` to be its newest commit."""
@@ -307,7 +310,8 @@ class Committer:
             Conflict: Others kept changing it.
             StorageError, PermissionDenied: It can't be written.
         """
-        for _ in range(_CAS_ATTEMPTS):
+        give_up = time.monotonic() + _PATIENCE
+        while time.monotonic() < give_up:
             at = self.find_ref(run_id)
             if at is None:
                 raise ResourceDoesNotExist(f"Run with id={run_id} not found")
@@ -321,15 +325,22 @@ class Committer:
             try:
                 own = self._own(at[0], at[1])
             except _Changed:
+                time.sleep(_pause())
                 continue
             try:
                 self.repo.refs.update(at[0], commit, own)
-                batch.ensure()
+                batch.release()
                 return record
             except Conflict:
                 if self.repo.refs.read(at[0]) == own:
                     raise  # somebody holds its lock
+                time.sleep(_pause())
         raise Conflict(f"Run {run_id} keeps being changed by somebody else", hint="try again")
+
+
+def _pause() -> float:
+    """Some milliseconds, at random, so that those who change one run don't keep step."""
+    return os.urandom(1)[0] / 5000
 
 
 def _summary(tree: RunTree, run_id: str) -> Record:

@@ -32,6 +32,7 @@ from mlgit.validation import (
     check_experiment_id,
     check_experiment_name,
     check_key,
+    check_mapping,
 )
 
 _ATTEMPTS = 10
@@ -70,6 +71,7 @@ class Experiments:
                 hint=f"mlgit experiments restore {existing.experiment_id}" if deleted else "",
             )
         now = now_ms()
+        checked = check_mapping(tags or {}, "tags")
         for attempt in range(1000):
             experiment_id = names.experiment_id_for(name, attempt)
             record = ExperimentRecord(
@@ -78,7 +80,7 @@ class Experiments:
                 artifact_location or default_location(experiment_id),
                 creation_time=now,
                 last_update_time=now,
-                tags={check_key(k, "tag"): _tag_value(k, v) for k, v in (tags or {}).items()},
+                tags={check_key(k, "tag"): _tag_value(k, v) for k, v in checked.items()},
             )
             try:
                 self._write(record, None)
@@ -130,6 +132,8 @@ class Experiments:
             record = read_experiment(self.repo, sha)
             if record.name == name:
                 return record.entity()
+        if not isinstance(name, str):
+            raise InvalidParameterValue(f"An experiment's name must be a string, not {name!r}")
         if not name.isascii() and name.encode("utf-8", "replace").decode() != name:
             return None  # a lone surrogate: no experiment can have it
         found = self.index.experiment_named(name)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlgit import validation
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
+from mlgit.git.batch import ObjectBatch
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
 from mlgit.store import journal, names, results, rows
@@ -19,7 +20,7 @@ from mlgit.store.gitstore import GitStore
 from mlgit.store.overview import histories
 from mlgit.store.record import Record, last_of
 from mlgit.store.refwatch import read_archive
-from mlgit.store.runtree import RunTree
+from mlgit.store.runtree import RunTree, write_commit
 
 Progress = Callable[[int, int], None]
 _FETCH = "fetch it from a clone that has it; the record itself is whole"
@@ -67,6 +68,15 @@ def check(store: GitStore, *, objects: bool = True, progress: Progress | None = 
         progress: Called now and then with how many of how many things are checked.
     """
     return _Check(store, objects, progress or (lambda done, total: None)).run()
+
+
+class _Nowhere(ObjectBatch):
+    """Takes objects and forgets them, to see whether a run can be committed."""
+
+    def flush(self) -> None:
+        """Write nothing."""
+        self._pending.clear()
+        self._bytes = 0
 
 
 class _Check:
@@ -232,6 +242,9 @@ class _Check:
         loaded = committer.load(run_id)
         if loaded is None and journal.names(folder):
             self.add(folder, "its journals don't say how the run began, and it has no commit")
+        elif loaded is not None:
+            repo = self.store.repo
+            write_commit(repo, loaded[0], loaded[2], 0, _Nowhere(repo.objects, repo.state_dir))
 
     # -- index
 

@@ -170,7 +170,7 @@ class GitStore:
             InvalidParameterValue: The path can't be one.
         """
         folder = validation.check_artifact_path(artifact_path)
-        local_path = os.fspath(local_path)
+        local_path = validation.check_path(local_path)
         name = os.path.basename(os.path.abspath(local_path))
         path = validation.check_artifact_path(f"{folder}/{name}" if folder else name)
         put = self.objects.put_folder if os.path.isdir(local_path) else self.objects.put_file
@@ -184,7 +184,7 @@ class GitStore:
             InvalidParameterValue: The path can't be one.
         """
         folder = validation.check_artifact_path(artifact_path)
-        local_dir = os.fspath(local_dir)
+        local_dir = validation.check_path(local_dir)
         if not os.path.isdir(local_dir):
             if os.path.exists(local_dir):
                 raise InvalidParameterValue(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 
 from mlgit.exceptions import CorruptData
+from mlgit.validation import MAX_EXPERIMENT_NAME
 
 RUNS = "refs/mlgit/runs/"
 EXPERIMENTS = "refs/mlgit/experiments/"
@@ -44,6 +46,13 @@ def experiment_id_for(name: str, attempt: int) -> str:
         f"mlgit experiment\0{name}\0{attempt}".encode("utf-8", "surrogatepass")
     ).digest()
     return str(int.from_bytes(digest[:8], "big") % (9 * 10**14) + 10**14)
+
+
+def experiment_for_branch(branch: str) -> str:
+    """The name of the experiment of a branch's runs: the branch's, as far as it can be one."""
+    text = os.fsencode(branch).decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in text)
+    return shown[:MAX_EXPERIMENT_NAME]
 
 
 def file_name(name: str, *, upper: bool = False) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mlgit.entities import LifecycleStage
 from mlgit.exceptions import CorruptData, Unsupported
-from mlgit.objects.manifest import Entry
+from mlgit.objects.manifest import Entry, escaped, unescaped
 from mlgit.store import yamlform
 from mlgit.store.timeform import from_iso, to_iso
 
@@ -281,7 +281,7 @@ def format_artifacts(artifacts: dict[str, Entry]) -> bytes:
             item["files"] = entry.files
         elif entry.kind == "x":
             item["executable"] = 1
-        shown[name] = yamlform.Flow(item)
+        shown[escaped(name)] = yamlform.Flow(item)
     return yamlform.dump({"format": FORMAT, "artifacts": shown})
 
 
@@ -297,7 +297,7 @@ def parse_artifacts(data: bytes, name: str) -> dict[str, Entry]:
     entries = {}
     try:
         for path, item in (found.get("artifacts") or {}).items():
-            path = str(path)
+            path = unescaped(str(path).encode())
             if path in ("", ".", "..") or "/" in path or "\0" in path:
                 raise CorruptData(f"{name} names {path!r}, which is outside the run's artifacts")
             kind = "d" if "files" in item else "x" if item.get("executable") else "f"

@@ -223,7 +223,7 @@ class Runs:
             "left_out": [{"path": _shown(o.path), "reason": o.reason} for o in snapshot.left_out],
             "dirty_submodules": snapshot.dirty_submodules,
         }
-        record.source.update({k: v for k, v in source.items() if v not in (None, [])})
+        record.source.update({k: _clean(v) for k, v in source.items() if v not in (None, [])})
         return snapshot
 
     def _begin(
@@ -343,18 +343,14 @@ class Runs:
                 with another value before.
             ResourceDoesNotExist: There is no such run.
         """
-        now = now_ms()
-        lines: list[list[Any]] = []
-        new_params: dict[str, str] = {}
-        for param in params:
-            key = validation.check_key(param.key, "param")
-            value = validation.param_value(key, param.value)
-            if new_params.setdefault(key, value) != value:
-                raise _changed_param(key, new_params[key], value)
-        for tag in tags:
-            key = validation.check_key(tag.key, "tag")
-            lines.append(["t", key, validation.tag_value(key, tag.value), now])
-        points = [_point_line(metric) for metric in metrics]
+        try:
+            new_params = _new_params(params)
+            lines = [_tag_line(tag, now_ms()) for tag in tags]
+            points = [_point_line(metric) for metric in metrics]
+        except (AttributeError, TypeError) as error:
+            raise InvalidParameterValue(
+                f"log_batch takes lists of Metric, Param and RunTag: {error}"
+            ) from error
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is None:
             lines += [["p", key, value] for key, value in new_params.items()]
@@ -734,6 +730,21 @@ def _checked_tags(tags: dict[str, Any] | None) -> dict[str, str]:
         validation.check_key(key, "tag"): validation.tag_value(key, value)
         for key, value in (tags or {}).items()
     }
+
+
+def _new_params(params: Iterable[Param]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for param in params:
+        key = validation.check_key(param.key, "param")
+        value = validation.param_value(key, param.value)
+        if found.setdefault(key, value) != value:
+            raise _changed_param(key, found[key], value)
+    return found
+
+
+def _tag_line(tag: RunTag, now: int) -> list[Any]:
+    key = validation.check_key(tag.key, "tag")
+    return ["t", key, validation.tag_value(key, tag.value), now]
 
 
 def _point_line(metric: Metric) -> list[Any]:

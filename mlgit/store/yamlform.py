@@ -95,7 +95,9 @@ def dump(data: dict[str, Any], *, sort: bool = False) -> bytes:
     """
     lines: list[str] = []
     _dump_mapping(data, "", lines, sort)
-    return ("\n".join(lines) + "\n").encode() if lines else b"{}\n"
+    # Lone surrogates are refused, or escaped, where they come in. Should one get here, it isn't
+    # worth a run that can't be committed.
+    return ("\n".join(lines) + "\n").encode("utf-8", "replace") if lines else b"{}\n"
 
 
 def _dump_mapping(data: dict[str, Any], indent: str, lines: list[str], sort: bool) -> None:

@@ -71,7 +71,11 @@ class MlgitClient:
         Raises:
             ResourceAlreadyExists: The name is taken.
         """
-        location = None if artifact_location is None else os.fspath(artifact_location)
+        location = None
+        if artifact_location is not None:
+            location = validation.check_text(
+                validation.check_path(artifact_location), "artifact_location"
+            )
         return self._store.experiments.create(name, location, tags)
 
     def get_experiment(self, experiment_id: str) -> Experiment:
@@ -140,7 +144,7 @@ class MlgitClient:
             tags: Its first tags.
             run_name: Its name; one is made up where none is given.
         """
-        tags = dict(tags or {})
+        tags = dict(validation.check_mapping(tags or {}, "tags"))
         parent = tags.pop("mlflow.parentRunId", None)
         record = self._store.runs.create(
             str(experiment_id),
@@ -315,7 +319,7 @@ class MlgitClient:
 
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Log text as an artifact."""
-        self._store.log_bytes(run_id, text.encode(), artifact_file)
+        self._store.log_bytes(run_id, validation.check_text(text, "text").encode(), artifact_file)
 
     def log_stream(self, run_id: str, stream: Any, artifact_file: str) -> None:
         """Log what is left to read of a binary stream as an artifact."""

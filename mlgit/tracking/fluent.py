@@ -192,7 +192,7 @@ def _current_experiment(store: GitStore) -> str:
         return names.DEFAULT_EXPERIMENT_ID
     if head.branch in (store.repo.default_branch(), "main", "master"):
         return names.DEFAULT_EXPERIMENT_ID
-    return _experiment_named(store, head.branch).experiment_id
+    return _experiment_named(store, names.experiment_for_branch(head.branch)).experiment_id
 
 
 def create_experiment(
@@ -262,7 +262,7 @@ def set_experiment_tag(key: str, value: Any) -> None:
 
 def set_experiment_tags(tags: dict[str, Any]) -> None:
     """Set tags of the current experiment."""
-    for key, value in tags.items():
+    for key, value in validation.check_mapping(tags, "tags").items():
         set_experiment_tag(key, value)
 
 
@@ -335,7 +335,7 @@ def start_run(
 
 
 def _start_tags(tags: dict[str, Any] | None, description: str | None) -> dict[str, Any]:
-    found = dict(tags or {})
+    found = dict(validation.check_mapping(tags or {}, "tags"))
     if description is not None:
         if "mlflow.note.content" in found:
             raise InvalidParameterValue(
@@ -550,7 +550,8 @@ def log_metrics(
 ) -> RunOperations | None:
     """Log a point of each of some metrics, at one step and time."""
     when = time.time_ns() // 1_000_000 if timestamp is None else timestamp
-    points = [Metric(k, v, when, step or 0) for k, v in metrics.items()]
+    items = validation.check_mapping(metrics, "metrics").items()
+    points = [Metric(k, v, when, step or 0) for k, v in items]
     store, target = _target(run_id)
     store.runs.log_batch(target, metrics=points)
     return _operations(synchronous)
@@ -579,7 +580,9 @@ def log_params(
 ) -> RunOperations | None:
     """Log params: all of them, or none on an error."""
     store, target = _target(run_id)
-    store.runs.log_batch(target, params=[Param(k, v) for k, v in params.items()])
+    store.runs.log_batch(
+        target, params=[Param(k, v) for k, v in validation.check_mapping(params, "params").items()]
+    )
     return _operations(synchronous)
 
 
@@ -593,7 +596,8 @@ def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperati
 def set_tags(tags: dict[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set tags of the active run: all of them, or none on an error."""
     store, run_id = _target(None)
-    store.runs.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+    items = validation.check_mapping(tags, "tags").items()
+    store.runs.log_batch(run_id, tags=[RunTag(k, v) for k, v in items])
     return _operations(synchronous)
 
 

@@ -41,4 +41,5 @@ def runs_frame(runs: Sequence[Run]) -> Any:
 
 
 def _times(pd: Any, values: list[int | None]) -> Any:
-    return pd.to_datetime(values, unit="ms", utc=True)
+    # A time that was logged in the wrong unit, thousands of years ahead, is NaT.
+    return pd.to_datetime(values, unit="ms", utc=True, errors="coerce")

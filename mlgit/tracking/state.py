@@ -96,7 +96,7 @@ def experiment_in_use(store: GitStore) -> tuple[str, str]:
         return names.DEFAULT_EXPERIMENT, "no branch with commits is checked out"
     if head.branch in (store.repo.default_branch(), "main", "master"):
         return names.DEFAULT_EXPERIMENT, f"{head.branch} is the default branch"
-    return head.branch, "the branch has this name"
+    return names.experiment_for_branch(head.branch), "the branch has this name"
 
 
 def _going(store: GitStore) -> tuple[list[Going], list[tuple[str, str]]]:

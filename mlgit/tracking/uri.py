@@ -104,8 +104,10 @@ def _open(uri: str) -> Repository:
             f"This version of mlgit doesn't log to servers: {_masked(uri)}",
             hint="give a repository's path; to share runs, push the repository",
         )
+    from mlgit.git.secrets import mask_url
+
     raise Unsupported(
-        f"{uri!r} isn't a tracking URI that mlgit knows",
+        f"{mask_url(uri)!r} isn't a tracking URI that mlgit knows",
         hint="give a repository's path, a git+file:// URL, or sqlite:///PATH",
     )
 

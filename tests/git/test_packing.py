@@ -26,11 +26,13 @@ def repo(repo_dir: Path) -> Repository:
     return Repository.open(str(repo_dir))
 
 
-def write(repo: Repository, seed: int, count: int = 6) -> list[str]:
+def write(repo: Repository, seed: int, count: int = 6, *, release: bool = True) -> list[str]:
     batch = ObjectBatch(repo.objects, repo.state_dir)
     chance = random.Random(seed)
     made = [batch.write("blob", chance.randbytes(chance.randrange(3000))) for _ in range(count)]
     batch.flush()
+    if release:
+        batch.release()
     return made
 
 
@@ -128,14 +130,29 @@ def test_what_git_repacked_is_forgotten(repo: Repository, repo_dir: Path, git: G
     assert all(repo.objects.exists(sha) for sha in made)
 
 
-def test_a_repack_before_the_ref_is_there(repo: Repository, repo_dir: Path, git: Git) -> None:
+@pytest.mark.parametrize("command", [["repack", "-a", "-d", "-q"], ["gc", "-q", "--prune=now"]])
+def test_git_lets_a_pack_alone_until_it_is_released(
+    repo: Repository, repo_dir: Path, git: Git, command: list[str]
+) -> None:
     batch = ObjectBatch(repo.objects, repo.state_dir)
     made = [batch.write("blob", b"%d" % i) for i in range(5)]
     batch.flush()
-    git(repo_dir, "repack", "-a", "-d", "-q")
+    git(repo_dir, *command)
+    packing.join_small(repo.objects, repo.state_dir)
+    assert all(repo.objects.exists(sha) for sha in made)
+    batch.release()
+    git(repo_dir, *command)
     repo.objects.refresh()
-    assert not repo.objects.exists(made[0])
-    batch.ensure()
+    assert not any(repo.objects.exists(sha) for sha in made)  # as no ref leads to them
+
+
+def test_a_pack_that_a_dead_process_kept_is_joined(repo: Repository) -> None:
+    made = write(repo, 1, release=False) + write(repo, 2, release=False)
+    for name in os.listdir(repo.objects.pack_dir):
+        if name.endswith(".keep"):
+            os.utime(f"{repo.objects.pack_dir}/{name}", (0, 0))
+    packing.join_small(repo.objects, repo.state_dir)
+    assert len(os.listdir(repo.objects.pack_dir)) == 2
     assert all(repo.objects.exists(sha) for sha in made)
 
 

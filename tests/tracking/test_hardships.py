@@ -355,3 +355,169 @@ def test_streams_that_are_closed_or_full(repo_dir: Path, command: str, code: int
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_artifacts_with_names_that_are_not_text(
+    repo_dir: Path, fresh: Fresh, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = [b"b\xff.txt", b"100%.txt", b"%41.txt", b"new\nline"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(name)
+    with mlgit.start_run() as run:
+        mlgit.log_artifacts(str(folder))
+        mlgit.log_artifacts(str(folder), "sub")
+    store = fresh(repo_dir)
+    for above in ("", "sub"):
+        found = store.list_artifacts(run.info.run_id, above)
+        files = [f for f in found if not f.is_dir]
+        assert sorted(os.fsencode(f.path.rpartition("/")[2]) for f in files) == sorted(names)
+
+
+def test_a_run_that_cannot_be_committed_is_told(
+    repo_dir: Path, monkeypatch: pytest.MonkeyPatch, fresh: Fresh
+) -> None:
+    from mlgit.store import fsck
+
+    run = mlgit.start_run()
+    mlgit.active_run()
+    store = fresh(repo_dir)
+    assert fsck.check(store).problems == []
+    monkeypatch.setattr("mlgit.store.record.format_run", lambda record: 1 / 0)
+    assert [run.info.run_id in p.where for p in fsck.check(store).problems] == [True]
+    monkeypatch.undo()
+    mlgit.end_run()
+
+
+def test_a_time_in_the_wrong_unit_leaves_the_frame_readable() -> None:
+    client = mlgit.MlgitClient()
+    client.create_run("0", start_time=time.time_ns())
+    client.create_run("0")
+    frame = mlgit.search_runs()
+    assert len(frame) == 2 and frame["start_time"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("branch", "experiment"),
+    [
+        (b"jos\xe9", "jos\\xe9"),
+        ("wei\u200bß".encode(), "weiU+200Bß"),
+        (b"/".join([b"x" * 120] * 6), "/".join(["x" * 120] * 6)[:500]),
+    ],
+)
+def test_branches_that_cannot_name_an_experiment(
+    repo_dir: Path, git: Callable[..., str], branch: bytes, experiment: str
+) -> None:
+    git(repo_dir, "checkout", "-q", "-b", os.fsdecode(branch))
+    with mlgit.start_run() as run:
+        pass
+    assert mlgit.get_experiment(run.info.experiment_id).name == experiment
+    assert run.data.tags["mlflow.source.git.commit"] == git(repo_dir, "rev-parse", "HEAD")
+
+
+def test_git_dir_that_is_no_repository(tmp_path: Path, python: Callable[..., Any]) -> None:
+    for place in (tmp_path / "nothing" / "x", tmp_path / "file"):
+        (tmp_path / "file").write_text("x")
+        done = python(
+            "import mlgit; mlgit.start_run()",
+            check=False,
+            cwd=tmp_path,
+            env={"GIT_DIR": str(place)},
+        )
+        assert "NotARepository" in done.stderr and "unset GIT_DIR" in done.stderr
+        assert not (tmp_path / "nothing").exists()
+
+
+def test_a_damaged_configuration(repo_dir: Path, python: Callable[..., Any]) -> None:
+    (repo_dir / ".git/config").write_text("[core\nbare = false\n")
+    done = python("import mlgit; mlgit.start_run()", check=False, cwd=repo_dir)
+    assert "CorruptData" in done.stderr and "config" in done.stderr
+
+
+def test_a_worktree_at_a_path_that_is_not_text(
+    repo_dir: Path, tmp_path: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = os.fsdecode(os.fsencode(tmp_path) + b"/w\xff")
+    git(repo_dir, "worktree", "add", "-q", place)
+    monkeypatch.chdir(place)
+    mlgit.set_tracking_uri(None)  # type: ignore[arg-type]
+    with mlgit.start_run() as run:
+        pass
+    assert mlgit.get_run(run.info.run_id).info.status == "FINISHED"
+
+
+def test_many_threads_change_an_ended_run(repo_dir: Path, fresh: Fresh) -> None:
+    with mlgit.start_run() as run:
+        pass
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            store = GitStore(Repository.open(str(repo_dir)))
+            for i in range(25):
+                store.runs.set_tag(run.info.run_id, f"t{number}.{i}", i)
+            store.close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    tags = fresh(repo_dir).runs.get(run.info.run_id).data.tags
+    assert len([t for t in tags if t.startswith("t")]) == 125
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: mlgit.log_metric([1], 1),  # type: ignore[arg-type]
+        lambda: mlgit.log_param({}, 1),  # type: ignore[arg-type]
+        lambda: mlgit.set_tag(b"x", 1),  # type: ignore[arg-type]
+        lambda: mlgit.log_params("text"),  # type: ignore[arg-type]
+        lambda: mlgit.log_metrics([1]),  # type: ignore[arg-type]
+        lambda: mlgit.set_tags(5),  # type: ignore[arg-type]
+        lambda: mlgit.set_experiment_tags("x"),  # type: ignore[arg-type]
+        lambda: mlgit.log_text(5, "x.txt"),  # type: ignore[arg-type]
+        lambda: mlgit.log_text("\ud800", "x.txt"),
+        lambda: mlgit.log_artifact(None),  # type: ignore[arg-type]
+        lambda: mlgit.log_artifacts(5),  # type: ignore[arg-type]
+        lambda: mlgit.start_run(nested=True, tags=5),  # type: ignore[arg-type]
+        lambda: mlgit.create_experiment("e", artifact_location=5),  # type: ignore[arg-type]
+        lambda: mlgit.create_experiment("e", artifact_location="\ud800"),
+        lambda: mlgit.create_experiment("e", tags=[1]),  # type: ignore[arg-type]
+        lambda: mlgit.MlgitClient().log_batch(mlgit.active_run().info.run_id, ["x"]),  # type: ignore
+        lambda: mlgit.MlgitClient().get_run("a" * 256),
+        lambda: mlgit.get_experiment_by_name(5),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_a_wrong_type(call: Callable[[], Any]) -> None:
+    with mlgit.start_run(), pytest.raises(mlgit.MlgitException):
+        call()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["init", "train.py"], ["artifacts", "download", "@{0}", "-d", "/dev/null"]]
+)
+def test_places_that_are_files(repo_dir: Path, arguments: list[str]) -> None:
+    with mlgit.start_run():
+        mlgit.log_text("x", "x.txt")
+    done = subprocess.run(
+        [sys.executable, "-m", "mlgit", *arguments],
+        cwd=repo_dir,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+
+
+def test_passwords_in_a_tracking_uri_are_not_shown() -> None:
+    with pytest.raises(mlgit.MlgitException) as caught:
+        mlgit.set_tracking_uri("gopher://ada:hunter2@host/x")
+        mlgit.start_run()
+    assert "hunter2" not in str(caught.value)
