@@ -104,7 +104,7 @@ class ViewType:
     @classmethod
     def to_string(cls, view_type: int) -> str:
         """The name of a view."""
-        if view_type not in cls._NAMES:
+        if not isinstance(view_type, int) or view_type not in cls._NAMES:
             raise InvalidParameterValue(f"Could not get valid view type for {view_type!r}")
         return cls._NAMES[view_type]
 

@@ -166,6 +166,10 @@ def parse_order_by(clauses: Iterable[str] | None, fields: Fields = RUNS) -> tupl
         raise InvalidParameterValue(
             "order_by must be a list of strings, not a string", hint=f"write [{clauses!r}]"
         )
+    if clauses is not None and not isinstance(clauses, Sequence):
+        raise InvalidParameterValue(
+            f"order_by must be a list of strings, not {type(clauses).__name__}"
+        )
     terms: dict[tuple[str, str], OrderTerm] = {}
     for clause in clauses or ():
         if not isinstance(clause, str):

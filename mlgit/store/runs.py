@@ -380,6 +380,7 @@ class Runs:
             ResourceDoesNotExist: There is no such run or tag.
         """
         record, _, _ = self._require(run_id)
+        validation.check_key(key, "tag")
         if key not in record.all_tags():
             raise ResourceDoesNotExist(f"No tag with name: {key} in run with id {run_id}")
         self._append(run_id, [["T", key, now_ms()]])
@@ -410,6 +411,7 @@ class Runs:
 
     def _append(self, run_id: str, lines: list[list[Any]], *, check_active: bool = True) -> None:
         """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
+        validation.check_run_id(run_id)
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is not None:
             data = b"".join(journal.line(*_journalled(line)) for line in held.stamped(lines))
@@ -621,6 +623,7 @@ class Runs:
         Raises:
             ResourceDoesNotExist: There is no such run.
         """
+        validation.check_key(key, "metric")
         record, _, tree = self._require(run_id)
         committed = tree.history(key) if tree else []
         return committed + record.points.get(key, [])

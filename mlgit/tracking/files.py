@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from mlgit import validation
 from mlgit.entities import DatasetInput
 from mlgit.exceptions import InvalidParameterValue, MissingDependency, ResourceDoesNotExist
 from mlgit.store.gitstore import GitStore
@@ -20,7 +21,7 @@ _LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
 
 def suffix(path: str) -> str:
     """A path's suffix in lower case, with its dot."""
-    return posixpath.splitext(path)[1].lower()
+    return posixpath.splitext(validation.check_path(path))[1].lower()
 
 
 def dict_bytes(dictionary: Any, artifact_file: str) -> bytes:
@@ -207,8 +208,14 @@ def _read_table(data: bytes, kind: str) -> Any:
     if kind == ".parquet":
         return pd.read_parquet(io.BytesIO(data))
     # Not pandas.read_json, which makes numbers of texts like "007".
-    found = json.loads(data)
-    return pd.DataFrame(found["data"], columns=found["columns"])
+    try:
+        found = json.loads(data)
+        return pd.DataFrame(found["data"], columns=found["columns"])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InvalidParameterValue(
+            f"This artifact isn't a table that log_table() wrote: {error}",
+            hint="load_dict() and load_text() read other files",
+        ) from error
 
 
 def _note_table(store: GitStore, run_id: str, artifact_file: str) -> None:

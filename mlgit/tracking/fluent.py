@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -227,6 +227,8 @@ def search_experiments(
     order_by: Sequence[str] | None = None,
 ) -> list[Experiment]:
     """All experiments that a filter matches."""
+    if max_results is not None:
+        _check_count(max_results)
     client = MlgitClient()
     found: list[Experiment] = []
     token = None
@@ -790,6 +792,7 @@ def search_runs(
         raise InvalidParameterValue(
             f"Unsupported output format: {output_format!r}", hint="'pandas' or 'list'"
         )
+    _check_count(max_results)
     store = uri.store_for()
     ids = _experiments_to_search(store, experiment_ids, experiment_names, search_all_experiments)
     runs: list[Run] = []
@@ -808,6 +811,11 @@ def search_runs(
     return runs_frame(runs)
 
 
+def _check_count(max_results: object) -> None:
+    if not isinstance(max_results, int):
+        raise InvalidParameterValue(f"max_results must be an integer, not {max_results!r}")
+
+
 def _experiments_to_search(
     store: GitStore,
     ids: Sequence[str] | None,
@@ -816,6 +824,9 @@ def _experiments_to_search(
 ) -> list[str] | None:
     if ids and wanted:
         raise InvalidParameterValue("Give search_runs() either experiment_ids or experiment_names")
+    for given, what in ((ids, "experiment_ids"), (wanted, "experiment_names")):
+        if given is not None and not isinstance(given, (str, int, Iterable)):
+            raise InvalidParameterValue(f"{what} must be a list, not {type(given).__name__}")
     if ids:
         return [str(i) for i in ([ids] if isinstance(ids, (str, int)) else ids)]
     if wanted:
