@@ -32,6 +32,10 @@ COMMANDS = {
         "List, create, rename, delete and restore experiments.",
     ),
     "artifacts": ("mlgit.cli.artifacts:artifacts", "List, download and log artifacts of runs."),
+    "archive": (
+        "mlgit.cli.archive:archive",
+        "Fold runs that have ended into one ref per experiment.",
+    ),
     "fsck": ("mlgit.cli.fsck:fsck", "Check that everything that was logged can be read."),
     "reindex": ("mlgit.cli.reindex:reindex", "Throw the index away and make it again."),
     "completion": ("mlgit.cli.completion:completion", "Print a script that completes commands."),

@@ -12,6 +12,7 @@ import itertools
 import os
 import threading
 import zlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mlgit.exceptions import CorruptData, ResourceDoesNotExist, from_os_error
@@ -219,6 +220,24 @@ class ObjectStore:
             return len(os.listdir(f"{self.path}/17")) * 256
         except OSError:
             return 0
+
+    def sync(self, shas: Iterable[str]) -> None:
+        """Wait until loose objects outlive the machine's power, as packed ones do.
+
+        Raises:
+            StorageError, PermissionDenied: The disk can't.
+        """
+        for sha in shas:
+            try:
+                fd = os.open(f"{self.path}/{sha[:2]}/{sha[2:]}", os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # packed meanwhile
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                raise from_os_error(error, "write a Git object") from error
+            finally:
+                os.close(fd)
 
     def refresh(self) -> None:
         """Forget which packs there are; the next read lists them again."""

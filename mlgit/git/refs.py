@@ -13,10 +13,11 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
 from mlgit.git.files import open_in_folder
+from mlgit.git.packed_refs import bisect, entries_below, is_sorted, merged, packed_lines, without
 
 _HEX = re.compile(r"^[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.")
@@ -98,9 +99,9 @@ class RefStore:
         data = self._packed()
         if not data:
             return None
-        if not _is_sorted(data):
-            return next((sha for n, sha in _packed_lines(data) if n == name), None)
-        return _bisect(data, name.encode())
+        if not is_sorted(data):
+            return next((sha for n, sha in packed_lines(data) if n == name), None)
+        return bisect(data, name.encode())
 
     def _packed(self) -> mmap.mmap | bytes:
         stamp = self.packed_stamp()
@@ -128,18 +129,7 @@ class RefStore:
 
     def packed_items(self, prefix: str) -> dict[str, str]:
         """The refs in ``packed-refs`` that begin with ``prefix``."""
-        data = self._packed()
-        if not data:
-            return {}
-        in_order = _is_sorted(data)
-        found = {}
-        start = _lower_bound(data, prefix.encode()) if in_order else 0
-        for name, sha in _packed_lines(data, start):
-            if name.startswith(prefix):
-                found[name] = sha
-            elif in_order:
-                break
-        return found
+        return entries_below(self._packed(), prefix)
 
     def loose_items(self, prefix: str, damaged: list[str] | None = None) -> dict[str, str]:
         """The loose refs that begin with ``prefix`` (ending in "/").
@@ -171,7 +161,14 @@ class RefStore:
     # -- writing
 
     def update(
-        self, name: str, new: str, expected: str | None = ANY, *, break_lock: bool = False
+        self,
+        name: str,
+        new: str,
+        expected: str | None = ANY,
+        *,
+        break_lock: bool = False,
+        check: Callable[[], None] | None = None,
+        sync: bool = False,
     ) -> None:
         """Point a ref at a commit, if it still is what was expected.
 
@@ -180,6 +177,8 @@ class RefStore:
             new: The commit's name.
             expected: What the ref must be now: a commit, None for "absent", or ANY.
             break_lock: A lock on this ref is known to be a dead process's.
+            check: Called while the ref is locked; what it raises leaves the ref as it is.
+            sync: Wait until it outlives the machine's power.
 
         Raises:
             Conflict: It is something else by now, or somebody holds its lock.
@@ -189,7 +188,9 @@ class RefStore:
         try:
             with _Lock(self._path(name), break_lock) as lock:
                 self._check_expected(name, expected)
-                lock.replace(new.encode() + b"\n")
+                if check is not None:
+                    check()
+                lock.replace(new.encode() + b"\n", sync=sync)
         except OSError as error:
             raise from_os_error(error, f"update the ref {name}") from error
 
@@ -208,7 +209,7 @@ class RefStore:
             with _Lock(self._path(name), break_lock):
                 self._check_expected(name, expected)
                 if self._read_packed(name) is not None:
-                    self._rewrite_packed({}, without=name)
+                    self._rewrite_packed({name: ""})
                 try:
                     os.unlink(self._path(name))
                 except FileNotFoundError:
@@ -216,9 +217,72 @@ class RefStore:
                 # A packer that is at work may have read the loose ref before.
                 packing = os.path.exists(f"{self.common_dir}/packed-refs.lock")
                 if packing or self._read_packed(name) is not None:
-                    self._rewrite_packed({}, without=name)
+                    self._rewrite_packed({name: ""})
         except OSError as error:
             raise from_os_error(error, f"delete the ref {name}") from error
+
+    def delete_many(self, prefix: str, expected: dict[str, str]) -> int:
+        """Remove refs, each only if it still is what was expected; others stay, untold.
+
+        ``packed-refs`` is written once, without locks on the refs themselves: what it says is
+        removed only where it is what was expected, and whoever changes a ref meanwhile
+        finds that its old value is gone, or writes a loose ref, which counts.
+
+        Args:
+            prefix: What all of their names begin with, "refs/mlgit/runs/" say.
+            expected: The commits by name.
+
+        Returns:
+            How many are gone.
+
+        Raises:
+            Conflict: Somebody holds the lock on ``packed-refs``.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        try:
+            # Packed ones first: a loose ref that goes must not bring back what it hid.
+            self._drop_packed(prefix, expected)
+            for name, sha in expected.items():
+                if os.path.lexists(self._path(name)):
+                    self._drop_loose(name, sha)
+            # A packer that was at work may have read loose refs before they went.
+            self._drop_packed(prefix, expected)
+        except OSError as error:
+            raise from_os_error(error, "delete refs") from error
+        packed = self.packed_items(prefix)
+        return sum(n not in packed and not os.path.lexists(self._path(n)) for n in expected)
+
+    def _drop_packed(self, prefix: str, expected: dict[str, str]) -> None:
+        """Remove what ``packed-refs`` has of refs that are what was expected."""
+        if not os.path.exists(f"{self.common_dir}/packed-refs.lock"):
+            if not expected.keys() & self.packed_items(prefix).keys():
+                return
+        path = f"{self.common_dir}/packed-refs"
+        with _Lock(path, False) as lock:
+            _, data = _open_packed(path)
+            gone = set()
+            for name, sha in entries_below(data, prefix).items():
+                loose = self._loose_or_nothing(name) if name in expected else ""
+                if expected.get(name) == (sha if loose is None else loose):
+                    gone.add(name)
+            if gone:
+                lock.replace(without(data, gone), sync=True)
+
+    def _drop_loose(self, name: str, sha: str) -> None:
+        """Remove a loose ref that holds a commit; one that somebody has locked stays."""
+        try:
+            with _Lock(self._path(name), False, wait=0.0):
+                if self._loose_or_nothing(name) == sha:
+                    os.unlink(self._path(name))
+        except (FileNotFoundError, Conflict):
+            pass
+
+    def _loose_or_nothing(self, name: str) -> str | None:
+        """A loose ref's commit, None without one, "" where its file holds something else."""
+        try:
+            return self._read_loose(name)
+        except CorruptData:
+            return ""
 
     def _check_expected(self, name: str, expected: str | None) -> None:
         if expected == ANY:
@@ -264,14 +328,14 @@ class RefStore:
             # Read under the lock: what was read before could have been changed and packed by
             # another packer meanwhile, and would now be put back.
             loose = {n: s for n, s in self.loose_items(prefix).items() if _HEX.match(s)}
-            lock.replace(_merged(data, loose, None), sync=True)
+            lock.replace(merged(data, loose), sync=True)
         return loose
 
-    def _rewrite_packed(self, add: dict[str, str], without: str | None = None) -> None:
+    def _rewrite_packed(self, changes: dict[str, str]) -> None:
         path = f"{self.common_dir}/packed-refs"
         with _Lock(path, False) as lock:
             _, data = _open_packed(path)
-            lock.replace(_merged(data, add, without), sync=True)
+            lock.replace(merged(data, changes), sync=True)
 
 
 class _Lock:
@@ -353,105 +417,3 @@ def _open_packed(path: str) -> tuple[tuple[int, int, int], mmap.mmap | bytes]:
         return _stamp(st), mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if st.st_size else b""
     finally:
         os.close(fd)
-
-
-def _is_sorted(data: mmap.mmap | bytes) -> bool:
-    return data[:1] == b"#" and b" sorted" in data[: data.find(b"\n") + 1]
-
-
-def _packed_lines(data: mmap.mmap | bytes, start: int = 0) -> Iterator[tuple[str, str]]:
-    """The (name, commit) pairs of ``packed-refs`` from an offset on; peeled lines are skipped."""
-    while start < len(data):
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        if data[start] not in b"#^\n" and end - start > 41:
-            yield (
-                os.fsdecode(data[start + 41 : end]),
-                data[start : start + 40].decode("ascii"),
-            )
-        start = end + 1
-
-
-def _entry_at(data: mmap.mmap | bytes, offset: int) -> int:
-    """The start of the first entry at or after the line that holds ``offset``."""
-    start = data.rfind(b"\n", 0, offset) + 1
-    while start < len(data) and data[start] in b"#^":
-        end = data.find(b"\n", start)
-        start = len(data) if end < 0 else end + 1
-    return start
-
-
-def _lower_bound(data: mmap.mmap | bytes, name: bytes) -> int:
-    """Offset of the first entry of a sorted file whose name is ``name`` or after it."""
-    low, high = 0, len(data)
-    while low < high:
-        middle = (low + high) // 2
-        start = _entry_at(data, middle)
-        if start >= high:
-            # No entry begins in the upper half: go on with the lower one.
-            high = data.rfind(b"\n", 0, middle) + 1 if start > middle else start
-            if high <= low:
-                break
-            continue
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        if data[start + 41 : end] < name:
-            low = end + 1
-        else:
-            high = min(start, high)
-    return _entry_at(data, low) if low < len(data) else len(data)
-
-
-def _bisect(data: mmap.mmap | bytes, name: bytes) -> str | None:
-    start = _lower_bound(data, name)
-    line = data[start : start + 41 + len(name) + 1]
-    if line[41:] == name + b"\n" or (line[41:] == name and start + len(line) == len(data)):
-        return line[:40].decode("ascii")
-    return None
-
-
-def _merged(data: mmap.mmap | bytes, add: dict[str, str], without: str | None) -> bytes:
-    """A ``packed-refs`` file with entries put in, or one left out."""
-    if data and not _is_sorted(data):
-        data = _sorted_copy(data)
-    body = data.find(b"\n") + 1 if data else 0
-    header = data[:body] if body else b"# pack-refs with: peeled fully-peeled sorted \n"
-    parts = [header]
-    copied = body
-    changes = {name.encode(): sha for name, sha in add.items()}
-    if without is not None:
-        changes[without.encode()] = ""
-    for name in sorted(changes):
-        start = max(_lower_bound(data, name), body)
-        parts.append(data[copied:start])
-        copied = start
-        if data[start + 41 : start + 42 + len(name)].rstrip(b"\n") == name:
-            copied = _next_entry(data, start)
-        if changes[name]:
-            parts.append(changes[name].encode() + b" " + name + b"\n")
-    parts.append(data[copied:])
-    return b"".join(parts)
-
-
-def _next_entry(data: mmap.mmap | bytes, start: int) -> int:
-    while True:
-        end = data.find(b"\n", start)
-        start = len(data) if end < 0 else end + 1
-        if start >= len(data) or data[start] not in b"^":
-            return start
-
-
-def _sorted_copy(data: mmap.mmap | bytes) -> bytes:
-    """The file with its entries in order, peeled lines kept behind their own."""
-    entries: list[bytes] = []
-    traits = b""
-    for line in data[:].splitlines(keepends=True):
-        if line.startswith(b"#"):
-            traits = line.partition(b":")[2].strip()
-        elif line.startswith(b"^") and entries:
-            entries[-1] += line
-        else:
-            entries.append(line)
-    entries.sort(key=lambda entry: entry.partition(b"\n")[0][41:])
-    traits = b" ".join(t for t in (traits, b"sorted") if t)
-    return b"# pack-refs with: " + traits + b" \n" + b"".join(entries)

@@ -255,7 +255,8 @@ class Committer:
         own = self._own(ref, old)
         _write_json(f"{folder}/intent", {"commit": commit, "old": old, "consumed": consumed})
         try:
-            self.repo.refs.update(ref, commit, own, break_lock=broken)
+            check = self._recheck(run_id, at, own)
+            self.repo.refs.update(ref, commit, own, break_lock=broken, check=check)
         except Conflict:
             if self.repo.refs.read(ref) == own:
                 raise  # somebody holds its lock
@@ -268,6 +269,23 @@ class Committer:
         if own not in (None, old):
             raise _Changed
         return own
+
+    def _recheck(
+        self, run_id: str, at: tuple[str, str] | None, own: str | None
+    ) -> Callable[[], None] | None:
+        """To be called under the lock of a run's ref, where it is the archive that has the run.
+
+        That the ref still is absent doesn't say that nothing happened: somebody may have
+        changed the run and archived that.
+        """
+        if own is not None or at is None:
+            return None
+
+        def check() -> None:
+            if self.find_ref(run_id) != at:
+                raise _Changed
+
+        return check
 
     def _clear(self, run_id: str, live: Live, *, broken: bool = False) -> None:
         """Remove what is committed: the journals of writers that are gone, else their offsets."""
@@ -328,9 +346,11 @@ class Committer:
                 time.sleep(_pause())
                 continue
             try:
-                self.repo.refs.update(at[0], commit, own)
+                self.repo.refs.update(at[0], commit, own, check=self._recheck(run_id, at, own))
                 batch.release()
                 return record
+            except _Changed:
+                time.sleep(_pause())
             except Conflict:
                 if self.repo.refs.read(at[0]) == own:
                     raise  # somebody holds its lock

@@ -15,11 +15,11 @@ from mlgit.git.batch import ObjectBatch
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
 from mlgit.store import journal, names, results, rows
+from mlgit.store.archive_record import Link, links, read_archive, stands_on
 from mlgit.store.experiment_record import read_experiment
 from mlgit.store.gitstore import GitStore
 from mlgit.store.overview import histories
 from mlgit.store.record import Record, last_of
-from mlgit.store.refwatch import read_archive
 from mlgit.store.runtree import RunTree, write_commit
 
 Progress = Callable[[int, int], None]
@@ -95,6 +95,8 @@ class _Check:
         for ref in damaged:
             self.add(ref, "its file doesn't hold a commit's name", f"git update-ref -d {ref}")
         found = refs.items("refs/mlgit/")
+        # Archives again, after the runs: one that was folded meanwhile is in either.
+        found.update(refs.items(names.ARCHIVE))
         for done, (ref, sha) in enumerate(sorted(found.items())):
             self.progress(done, len(found))
             self.guarded(ref, lambda ref=ref, sha=sha: self.ref(ref, sha, found))  # type: ignore[misc]
@@ -140,11 +142,31 @@ class _Check:
                 )
 
     def archive(self, ref: str, sha: str, all_refs: dict[str, str]) -> None:
-        for run_id, commit in read_archive(self.store.repo, sha).items():
+        repo = self.store.repo
+        for link in links(repo, sha):
+            for run_id in link.runs.keys() - self.kept_by(link):
+                self.add(ref, f"{link.sha} lists the run {run_id}, but its parents don't keep it")
+        for run_id, commit in read_archive(repo, sha).items():
             run_ref = names.run_ref(ref[len(names.ARCHIVE) :], run_id)
-            if run_ref not in all_refs:
+            own = all_refs.get(run_ref)
+            if own is None:
                 self.report.counts["runs"] += 1
                 self.guarded(run_ref, lambda at=run_ref, to=commit: self.run_ref(at, to))  # type: ignore[misc]
+            elif own != commit and not stands_on(repo, own, commit):
+                self.shadowed(run_ref, own, commit)
+
+    def kept_by(self, link: Link) -> set[str]:
+        """The runs of an archive commit that "git gc" leaves alone for its sake."""
+        parents = set(link.parents)
+        return {run_id for run_id, commit in link.runs.items() if commit in parents}
+
+    def shadowed(self, run_ref: str, own: str, archived: str) -> None:
+        if stands_on(self.store.repo, archived, own):
+            hint = "mlgit archive removes the ref, and the archive's counts"
+            self.add(run_ref, f"the archive has a newer commit of it, {archived}", hint)
+        else:
+            hint = f"mlgit diff {own[:10]} {archived[:10]} compares them; the ref's counts"
+            self.add(run_ref, f"it and the archive, which has {archived}, have parted", hint)
 
     def run_ref(self, ref: str, sha: str) -> None:
         experiment_id, run_id = names.parse_run_ref(ref)

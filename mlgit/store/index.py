@@ -16,12 +16,13 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from mlgit.entities import LifecycleStage
+from mlgit.entities import LifecycleStage, RunStatus
 from mlgit.exceptions import MlgitException, from_os_error
 from mlgit.git import Repository
 from mlgit.store import query, rows
 from mlgit.store.committer import Committer
-from mlgit.store.refwatch import RefWatch
+from mlgit.store.record import Record
+from mlgit.store.refwatch import ARCHIVED, RefWatch
 from mlgit.store.schema import INDEX_VERSION, TABLES
 
 T = TypeVar("T")
@@ -148,22 +149,26 @@ class Index:
         self, connection: sqlite3.Connection, progress: Callable[[int, int], None] | None
     ) -> None:
         for _ in range(5):
+            # First: what other processes put into the index meanwhile isn't gone.
+            known = dict(
+                connection.execute("SELECT run_id, journal FROM runs WHERE journal IS NOT NULL")
+            )
             pending = self.committer.pending()
             RefWatch(self.repo, connection).sync(progress)
-            if self._sync_journals(connection, pending):
+            if self._sync_journals(connection, known, pending):
                 return
 
-    def _sync_journals(self, connection: sqlite3.Connection, pending: list[str]) -> bool:
+    def _sync_journals(
+        self, connection: sqlite3.Connection, known: dict[str, str], pending: list[str]
+    ) -> bool:
         """Index the going runs; False if one ended meanwhile, so that its ref must be read."""
-        known = dict(
-            connection.execute("SELECT run_id, journal FROM runs WHERE journal IS NOT NULL")
-        )
-        changed = [r for r in pending if _stamp(self.committer.folder(r)) != known.get(r)]
+        stamps = {run_id: _stamp(self.committer.folder(run_id)) for run_id in pending}
+        changed = [r for r in pending if stamps[r] is None or stamps[r] != known.get(r)]
         gone = set(known) - set(pending)
         if not changed and not gone:
             return True
         complete = True
-        loaded = []
+        loaded: list[tuple[Record, str | None, str | None]] = []
         for run_id in changed:
             stamp = _stamp(self.committer.folder(run_id))
             try:
@@ -174,6 +179,7 @@ class Index:
                 complete = complete and stamp is not None
                 continue
             loaded.append((found[0], found[2].sha if found[2] else None, stamp))
+        loaded += self._put_late(connection, gone)
         with rows.transaction(connection):
             for run_id in gone:
                 connection.execute(
@@ -193,6 +199,22 @@ class Index:
                     connection.execute("ROLLBACK TO run")  # "mlgit status" tells of it
                 connection.execute("RELEASE run")
         return complete
+
+    def _put_late(
+        self, connection: sqlite3.Connection, gone: set[str]
+    ) -> list[tuple[Record, str | None, str | None]]:
+        """Ended runs that another process, slow since it read them, put here as going ones."""
+        found: list[tuple[Record, str | None, str | None]] = []
+        for run_id in gone:
+            query = "SELECT 1 FROM runs WHERE run_id=? AND commit_sha IS NULL"
+            if connection.execute(query, (run_id,)).fetchone():
+                try:
+                    record, _, tree = self.committer.load(run_id) or (None, None, None)
+                except Exception:  # as above
+                    continue
+                if record is not None and tree is not None:
+                    found.append((record, tree.sha, None))
+        return found
 
     # -- answering
 
@@ -268,6 +290,22 @@ class Index:
                 "GROUP BY experiment_id",
                 (LifecycleStage.ACTIVE,),
             )
+        )
+
+    def ended_runs(self, before: int | None = None) -> list[tuple[str, str, str]]:
+        """(experiment id, run id, commit) of runs that have ended and have refs of their own.
+
+        Args:
+            before: Only those that ended before this, in milliseconds since 1970.
+        """
+        statuses = [s for s in RunStatus.all_status() if RunStatus.is_terminated(s)]
+        ended = [RunStatus.to_string(s) for s in statuses]
+        marks = ",".join("?" * len(ended))
+        return self._select(
+            "SELECT experiment_id, run_id, commit_sha FROM runs WHERE commit_sha NOT NULL "
+            f"AND loose != ? AND status IN ({marks}) "
+            "AND (? OR coalesce(end_time, start_time, 0) < ?)",
+            (ARCHIVED, *ended, before is None, before or 0),
         )
 
     def problems(self) -> list[tuple[str, str, str]]:

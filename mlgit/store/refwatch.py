@@ -17,9 +17,8 @@ from typing import Any
 
 from mlgit.exceptions import CorruptData, MlgitException
 from mlgit.git import Repository
-from mlgit.git.commits import parse_commit
-from mlgit.git.trees import entry
 from mlgit.store import names, rows
+from mlgit.store.archive_record import read_archive
 from mlgit.store.experiment_record import default_experiment, read_experiment
 from mlgit.store.runtree import RunTree
 
@@ -41,6 +40,7 @@ class RefWatch:
         self.repo = repo
         self.connection = connection
         self.root = f"{repo.common_dir}/refs/mlgit"
+        self._archives: dict[str, dict[str, str] | MlgitException] = {}
 
     def sync(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Bring the index up to date with the refs."""
@@ -59,9 +59,10 @@ class RefWatch:
         kept = {f: stamp if stamp < now - _RACY_NS else 0 for f, stamp in folders.items()}
         if same_packed and not changed and not gone:
             return
+        found = None
         if same_packed and row:
             found = self._loose_changes(changed + gone, seen.get("at", 0))
-        else:
+        if found is None or self._moved(packed, folders):
             found = self._all_changes()
         self._apply(*found, progress)
         state = {"packed": packed, "folders": kept, "at": now}
@@ -93,17 +94,30 @@ class RefWatch:
                     pending += [e.path for e in entries if e.is_dir(follow_symlinks=False)]
         return found
 
+    def _moved(self, packed: list[int], folders: dict[str, int]) -> bool:
+        """Whether refs were packed or folded since the look began, new ones maybe among them."""
+        archive = f"{self.repo.common_dir}/{names.ARCHIVE}".rstrip("/")
+        try:
+            stamp = os.stat(archive).st_mtime_ns
+        except OSError:
+            stamp = 0
+        return stamp != folders.get(archive, 0) or packed != list(self.repo.refs.packed_stamp())
+
     # -- finding changes: {ref: (commit, how it is kept)}, and refs that are gone
 
     def _all_changes(self) -> tuple[dict[str, tuple[str, int]], set[str]]:
+        # First: what other processes put into the index meanwhile isn't gone.
+        known = self._known()
         refs = self.repo.refs
         damaged: list[str] = []
         loose = {**refs.loose_items("refs/mlgit/", damaged), **dict.fromkeys(damaged, "")}
         merged = {name: (sha, PACKED) for name, sha in refs.packed_items("refs/mlgit/").items()}
         merged.update({name: (sha, LOOSE) for name, sha in loose.items()})
+        # Archives again, after the runs: one that was folded meanwhile is in either.
+        archives = refs.items(names.ARCHIVE)
+        merged.update({name: (sha, PACKED) for name, sha in archives.items()})
         for name, sha in self._archived(merged).items():
             merged.setdefault(name, (sha, ARCHIVED))
-        known = self._known()
         changed = {n: v for n, v in merged.items() if known.get(n) != v}
         return changed, set(known) - set(merged)
 
@@ -126,26 +140,38 @@ class RefWatch:
     def _archived(self, present: dict[str, tuple[str, int]]) -> dict[str, str]:
         found: dict[str, str] = {}
         for name, (sha, _) in present.items():
-            if name.startswith(names.ARCHIVE):
+            if sha and name.startswith(names.ARCHIVE):
                 experiment = name[len(names.ARCHIVE) :]
                 try:
-                    archived = read_archive(self.repo, sha)
+                    archived = self._read_archive(sha)
                 except MlgitException:
                     continue  # told by _take
                 for run_id, commit in archived.items():
                     found[names.run_ref(experiment, run_id)] = commit
         return found
 
+    def _read_archive(self, sha: str) -> dict[str, str]:
+        """Read an archive, once; what goes wrong is raised each time."""
+        if sha not in self._archives:
+            try:
+                self._archives[sha] = read_archive(self.repo, sha)
+            except MlgitException as error:
+                self._archives[sha] = error
+        found = self._archives[sha]
+        if isinstance(found, MlgitException):
+            raise found
+        return found
+
     def _loose_changes(
         self, folders: list[str], since: int
-    ) -> tuple[dict[str, tuple[str, int]], set[str]]:
-        """Changes in some folders, while ``packed-refs`` is as it was."""
+    ) -> tuple[dict[str, tuple[str, int]], set[str]] | None:
+        """Changes in some folders, while ``packed-refs`` is as it was; None if that isn't all."""
         changed: dict[str, tuple[str, int]] = {}
         gone: set[str] = set()
         for folder in folders:
             prefix = folder[len(self.repo.common_dir) + 1 :] + "/"
             if prefix.startswith(names.ARCHIVE):
-                return self._all_changes()
+                return None
             known = self._known_in(prefix)
             present = self._list(folder, prefix, known, since)
             changed.update({n: v for n, v in present.items() if known.get(n) != v})
@@ -157,6 +183,8 @@ class RefWatch:
                     gone.add(name)
                 else:
                     changed[name] = (sha, PACKED)
+        if gone:
+            return None  # they may have gone into an archive
         return changed, gone
 
     def _known_in(self, prefix: str) -> dict[str, tuple[str, int]]:
@@ -267,7 +295,7 @@ class RefWatch:
             elif ref.startswith(names.EXPERIMENTS):
                 self._take_experiment(ref, sha)
             elif ref.startswith(names.ARCHIVE):
-                read_archive(self.repo, sha)
+                self._read_archive(sha)
         except (MlgitException, RecursionError) as error:
             self.connection.execute(
                 "INSERT OR REPLACE INTO problems VALUES (?,?,?)", (ref, sha, str(error))
@@ -313,24 +341,3 @@ def _changed_at(item: os.DirEntry[str]) -> int:
     except OSError:
         return 2**63
     return max(st.st_mtime_ns, st.st_ctime_ns)
-
-
-def read_archive(repo: Repository, sha: str) -> dict[str, str]:
-    """The runs of an archive: run id → commit (docs/format.md, "Archive commits")."""
-    found: dict[str, str] = {}
-    at: str | None = sha
-    while at is not None:
-        commit = parse_commit(repo.objects.commit(at))
-        listing = entry(repo.objects.tree(commit.tree), b"runs.tsv")
-        if listing is None:
-            raise CorruptData(f"The archive commit {at} has no runs.tsv")
-        for text in repo.objects.blob(listing[1]).decode().splitlines():
-            run_id, _, run_commit = text.partition("\t")
-            found.setdefault(run_id, run_commit)
-        parents = commit.parents
-        at = parents[0] if parents and not _is_run(repo, parents[0]) else None
-    return found
-
-
-def _is_run(repo: Repository, sha: str) -> bool:
-    return "Mlgit-Run" in parse_commit(repo.objects.commit(sha)).trailers()

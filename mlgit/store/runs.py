@@ -25,12 +25,12 @@ from mlgit.git import Repository
 from mlgit.git.commits import Commit, format_commit, signature
 from mlgit.objects import Entry, LocalObjects
 from mlgit.store import journal, maintenance, names, replay, results, yamlform
+from mlgit.store.archive_record import Archives
 from mlgit.store.committer import Committer
 from mlgit.store.experiments import Experiments
 from mlgit.store.index import Index
 from mlgit.store.journal import Writer, WriterClosed
 from mlgit.store.record import FORMAT, Point, Record
-from mlgit.store.refwatch import read_archive
 from mlgit.store.replay import Live
 from mlgit.store.runtree import RunTree
 from mlgit.store.timeform import now_ms
@@ -92,7 +92,7 @@ class Runs:
         self._unborn: set[str] = set()
         self._inherited: set[str] = set()
         self._snapshotter: Snapshotter | None = None
-        self._archives: dict[str, dict[str, str]] = {}
+        self._archives = Archives(repo)
         self._environment: tuple[dict[str, Any], bytes] = ({}, b"")
         self._heart: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -122,25 +122,17 @@ class Runs:
                 return ref, sha
             if run_id in self._unborn:
                 return None
+            # After the ref: whoever folds a run writes the archive before the ref goes.
+            archived = self._archives.find(run_id)
+            if archived is not None:
+                return archived
         for experiment_id in self._experiment_ids():
             ref = names.run_ref(experiment_id, run_id)
             sha = refs.read(ref)
             if sha is not None:
                 self._homes[run_id] = experiment_id
                 return ref, sha
-        return self._archived(run_id)
-
-    def _archived(self, run_id: str) -> tuple[str, str] | None:
-        for ref, sha in self.repo.refs.items(names.ARCHIVE).items():
-            if sha not in self._archives:
-                try:
-                    self._archives[sha] = read_archive(self.repo, sha)
-                except MlgitException:
-                    self._archives[sha] = {}  # the index lists it among the problems
-            commit = self._archives[sha].get(run_id)
-            if commit is not None:
-                return names.run_ref(ref[len(names.ARCHIVE) :], run_id), commit
-        return None
+        return self._archives.find(run_id)
 
     def _experiment_ids(self) -> list[str]:
         found = {n[len(names.EXPERIMENTS) :] for n in self.repo.refs.items(names.EXPERIMENTS)}
@@ -510,7 +502,7 @@ class Runs:
         noted = b"".join(journal.line(*line) for line in held.stamped(self._last_notes(held)))
         held.writer.close(noted + journal.line("end", status, when))
         self._open.pop(run_id, None)
-        if self.committer.commit(run_id, only_if_over=True) is not None:
+        if self._commit(run_id, only_if_over=True) is not None:
             maintenance.after_commit(self.repo)
 
     def _last_notes(self, held: _Open) -> list[list[Any]]:
@@ -551,7 +543,14 @@ class Runs:
         when = now_ms() if end_time is None else end_time
         self.update(run_id, status=status, end_time=when)
         self._release(run_id)
-        self.committer.commit(run_id, only_if_over=False)
+        self._commit(run_id, only_if_over=False)
+
+    def _commit(self, run_id: str, *, only_if_over: bool) -> Record | None:
+        try:
+            return self.committer.commit(run_id, only_if_over=only_if_over)
+        finally:
+            # Without a journal of this process, others may commit the run and archive it.
+            self._unborn.discard(run_id)
 
     def checkpoint(self, run_id: str) -> None:
         """Commit a going run as it stands, so that it can be pushed and watched elsewhere."""
@@ -563,7 +562,7 @@ class Runs:
             if not held.writer.owner:
                 self._release(run_id)
                 try:
-                    self.committer.commit(run_id, only_if_over=True)
+                    self._commit(run_id, only_if_over=True)
                 except MlgitException:
                     pass  # the journal is kept; the next command commits it
 
