@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 _ATTEMPTS = 50
@@ -25,3 +26,12 @@ def open_in_folder(path: str, flags: int, mode: int = 0o666) -> int:
             except (FileNotFoundError, FileExistsError):
                 continue
     return os.open(path, flags, mode)
+
+
+def unlock_and_close(fd: int) -> None:
+    """Release a ``flock``. Closing alone doesn't where a child was forked meanwhile."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    except OSError:
+        pass  # a file system without locks
+    os.close(fd)

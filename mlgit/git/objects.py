@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dulwich.object_store import DiskObjectStore
     from dulwich.pack import Pack
 
+_LOOKS = 3
+_LEFT_OPEN: list[object] = []
 _KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 
 
@@ -109,11 +111,24 @@ class ObjectStore:
         found = self._read_last_pack(sha) if self._last_pack is not None else None
         if found is not None:
             return found
+        # An object may be packed, and its pack be joined with others, between two looks: only
+        # what is found nowhere three times isn't there.
+        for _ in range(_LOOKS):
+            found = self._read_loose(sha) or self._read_packed(sha)
+            if found is not None:
+                return found
+            self.refresh()
+        raise ResourceDoesNotExist(
+            f"Git object {sha} isn't in this repository",
+            hint="it may be missing from a shallow or partial clone: git fetch --unshallow",
+        )
+
+    def _read_loose(self, sha: str) -> tuple[str, bytes] | None:
         try:
             with open(f"{self.path}/{sha[:2]}/{sha[2:]}", "rb") as f:
                 raw = f.read()
         except OSError:
-            return self._read_packed(sha)
+            return None
         try:
             header, _, data = zlib.decompress(raw).partition(b"\0")
             return header.split(b" ", 1)[0].decode("ascii"), data
@@ -132,25 +147,21 @@ class ObjectStore:
             except Exception:
                 return None
 
-    def _read_packed(self, sha: str) -> tuple[str, bytes]:
-        for attempt in range(3):
+    def _read_packed(self, sha: str) -> tuple[str, bytes] | None:
+        for attempt in range(_LOOKS):
             try:
                 with self._pack_lock:
                     return self._read_known_packs(sha) or self._read_any_pack(sha)
             except KeyError:
-                break
+                return None
             except (zlib.error, ValueError, AssertionError, OSError) as error:
-                # A pack may be joined into another, and removed, while it is opened.
-                self.refresh()
-                if attempt == 2:
+                self.refresh()  # it may have been removed while it was opened
+                if attempt == _LOOKS - 1:
                     raise CorruptData(
                         f"Git object {sha} can't be read from its pack: {error}",
                         hint="git fsck --full tells which pack is damaged",
                     ) from error
-        raise ResourceDoesNotExist(
-            f"Git object {sha} isn't in this repository",
-            hint="it may be missing from a shallow or partial clone: git fetch --unshallow",
-        )
+        return None
 
     def _read_known_packs(self, sha: str) -> tuple[str, bytes] | None:
         # dulwich looks into every pack anew, by way of a stat each. What is read together is
@@ -190,14 +201,19 @@ class ObjectStore:
 
     def exists(self, sha: str) -> bool:
         """Whether an object is there, loose, packed or in an alternate."""
-        if os.path.exists(f"{self.path}/{sha[:2]}/{sha[2:]}"):
-            return True
-        store = self._dulwich()
-        name = sha.encode()
-        return store.contains_packed(name) or any(  # type: ignore[arg-type]
-            other.contains_packed(name) or other.contains_loose(name)  # type: ignore[arg-type]
-            for other in store.alternates
-        )
+        for _ in range(_LOOKS):
+            if os.path.exists(f"{self.path}/{sha[:2]}/{sha[2:]}") or self._is_packed(sha.encode()):
+                return True
+            self.refresh()
+        return False
+
+    def _is_packed(self, name: bytes) -> bool:
+        with self._pack_lock:
+            store = self._dulwich()
+            return store.contains_packed(name) or any(  # type: ignore[arg-type]
+                other.contains_packed(name) or other.contains_loose(name)  # type: ignore[arg-type]
+                for other in store.alternates
+            )
 
     def complete(self, prefix: str) -> list[str]:
         """The names of all objects that begin with ``prefix`` (4 hex digits or more)."""
@@ -257,6 +273,9 @@ class ObjectStore:
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have been reading a pack."""
         self._pack_lock = threading.RLock()
+        if self._packs is not None:
+            _LEFT_OPEN.append(self._packs)  # what that thread read can't be closed
+            self._packs = self._last_pack = None
 
     def close(self) -> None:
         """Close the packs that are open."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from mlgit.exceptions import CorruptData, MlgitException, from_os_error
+from mlgit.git.files import unlock_and_close
 from mlgit.git.objects import ObjectStore
 from mlgit.git.packfile import packed, read_entries, write_large
 
@@ -101,11 +102,16 @@ def join_small(objects: ObjectStore, state_dir: str) -> int:
     return len(names)
 
 
-def join_large(objects: ObjectStore, state_dir: str) -> int:
+def join_large(objects: ObjectStore, state_dir: str, at_most: int | None = None) -> int:
     """Join the smaller of the joined packs, once there are many of them.
 
     Sizes grow geometrically, so that each object is copied a logarithmic number of times.
     The caller holds the lock of maintenance.
+
+    Args:
+        objects: The object store.
+        state_dir: Where the lists of the packs made here are kept.
+        at_most: Join no more than this many bytes.
 
     Returns:
         How many packs were joined into one; 0 where there are few.
@@ -126,8 +132,12 @@ def join_large(objects: ObjectStore, state_dir: str) -> int:
     for name in sorted(sizes, key=lambda name: sizes[name]):
         if len(chosen) >= 2 and sizes[name] > 2 * total:
             break
+        if at_most is not None and total + sizes[name] > at_most:
+            break
         chosen.append(name)
         total += sizes[name]
+    if len(chosen) < 2:
+        return 0
     _join(objects, state_dir, chosen)
     return len(chosen)
 
@@ -223,4 +233,4 @@ class PackNames:
         except OSError as error:
             raise from_os_error(error, "note a pack") from error
         finally:
-            os.close(fd)
+            unlock_and_close(fd)

@@ -24,6 +24,7 @@ from mlgit.exceptions import (
 from mlgit.git import Repository
 from mlgit.git.batch import ObjectBatch
 from mlgit.git.commits import parse_commit
+from mlgit.git.files import unlock_and_close
 from mlgit.objects.local import LocalObjects
 from mlgit.store import journal, names, replay
 from mlgit.store.record import Point, Record, last_of
@@ -142,7 +143,7 @@ class Committer:
             # Whoever held it before may have committed and removed the folder.
             yield os.path.exists(f"{folder}/lock") and os.fstat(fd).st_nlink > 0
         finally:
-            os.close(fd)
+            unlock_and_close(fd)
 
     def commit(self, run_id: str, *, only_if_over: bool, wait: bool = True) -> Record | None:
         """Commit what a run has logged.

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from mlgit.exceptions import Unsupported, from_os_error
-from mlgit.git.files import open_in_folder
+from mlgit.git.files import open_in_folder, unlock_and_close
 
 FORMAT = 1
 HEARTBEAT = 30.0
@@ -222,7 +222,7 @@ class Writer:
             try:
                 if self._head:
                     os.unlink(self.path)
-                os.close(self._fd)
+                unlock_and_close(self._fd)
             except OSError:
                 pass
             self._fd = -1

@@ -17,10 +17,13 @@ from contextlib import contextmanager
 from mlgit import settings
 from mlgit.exceptions import MlgitException
 from mlgit.git import Repository
+from mlgit.git.files import unlock_and_close
 from mlgit.git.packing import join_large, join_small, many_joined, many_small, pack_loose
 
 # Git's own limit of loose objects for "gc --auto" (git-scm.com/docs/git-config, gc.auto).
 LOOSE_OBJECTS = 6700
+# Bytes that are joined while somebody waits: milliseconds.
+_AT_ONCE = 4 << 20
 # Seconds until another process is started, should the one before have come to nothing.
 _PATIENCE = 5.0
 
@@ -51,6 +54,7 @@ def _join_small(repo: Repository) -> None:
         with _held(repo) as held:
             if held:
                 join_small(repo.objects, repo.state_dir)
+                join_large(repo.objects, repo.state_dir, _AT_ONCE)
     except (MlgitException, OSError):
         pass  # the run is committed; a full disk is told by what needs it
 
@@ -103,7 +107,7 @@ def _held(repo: Repository) -> Iterator[bool]:
             return
         yield True
     finally:
-        os.close(fd)
+        unlock_and_close(fd)
 
 
 def _is_started(repo: Repository) -> bool:

@@ -8,7 +8,6 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlgit import settings, validation
@@ -24,12 +23,13 @@ from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoes
 from mlgit.git import Repository
 from mlgit.git.commits import Commit, format_commit, signature
 from mlgit.objects import Entry, LocalObjects
-from mlgit.store import journal, maintenance, names, replay, results, yamlform
+from mlgit.store import journal, logged, maintenance, names, replay, results, yamlform
 from mlgit.store.archive_record import Archives
 from mlgit.store.committer import Committer
 from mlgit.store.experiments import Experiments
 from mlgit.store.index import Index
 from mlgit.store.journal import Writer, WriterClosed
+from mlgit.store.open_run import OpenRun
 from mlgit.store.record import FORMAT, Point, Record
 from mlgit.store.replay import Live
 from mlgit.store.runtree import RunTree
@@ -37,35 +37,6 @@ from mlgit.store.timeform import now_ms
 
 if TYPE_CHECKING:
     from mlgit.git.snapshot import Snapshot, Snapshotter
-
-
-@dataclass
-class _Open:
-    """A run that this process writes to.
-
-    Attributes:
-        owners: How many threads answer for its end: each that began or joined it.
-        ends: The statuses that those who ended their part ended with.
-    """
-
-    writer: Writer
-    params: dict[str, str] = field(default_factory=dict)
-    others: dict[str, int] = field(default_factory=dict)
-    owners: int = 1
-    ends: list[str] = field(default_factory=list)
-    files: set[str] = field(default_factory=set)
-    folders: set[str] = field(default_factory=set)
-    snapshot: Snapshot | None = None
-    environment: bytes | None = None
-    checkpointed: float = field(default_factory=time.monotonic)
-    stamp: int = 0
-
-    def stamped(self, lines: list[list[Any]]) -> list[list[Any]]:
-        """Lines whose times don't go back when the clock does: the last to be written counts."""
-        for line in lines:
-            if line[0] in ("t", "T", "u"):
-                self.stamp = line[-1] = max(line[-1], self.stamp)
-        return lines
 
 
 class Runs:
@@ -87,7 +58,7 @@ class Runs:
         self.experiments = experiments
         self.committer = Committer(repo, objects, self.find_ref)
         index.committer = self.committer
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, OpenRun] = {}
         self._homes: dict[str, str] = {}
         self._unborn: set[str] = set()
         self._inherited: set[str] = set()
@@ -177,7 +148,7 @@ class Runs:
             InvalidParameterValue: The experiment is deleted, or a tag can't be one.
             StorageError, PermissionDenied: It can't be written.
         """
-        start_time = _time(start_time)
+        start_time = logged.run_time(start_time)
         experiment = self.experiments.get(experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
             raise InvalidParameterValue(
@@ -185,16 +156,18 @@ class Runs:
                 f"in the {experiment.lifecycle_stage!r} state",
                 hint=f"mlgit experiments restore {experiment.experiment_id}",
             )
-        checked = _checked_tags(tags)
+        checked = logged.checked_tags(tags)
         record = Record(
             run_id=uuid.uuid4().hex,
-            run_name=_text(run_name or checked.pop("mlflow.runName", "") or results.random_name()),
+            run_name=logged.text(
+                run_name or checked.pop("mlflow.runName", "") or results.random_name()
+            ),
             experiment_id=experiment.experiment_id,
             experiment=experiment.name,
-            user=_text(user or checked.pop("mlflow.user", "")),
+            user=logged.text(user or checked.pop("mlflow.user", "")),
             start_time=now_ms() if start_time is None else start_time,
-            parent_run_id=_text(parent_run_id) if parent_run_id else None,
-            source=_clean(dict(source or {})),
+            parent_run_id=logged.text(parent_run_id) if parent_run_id else None,
+            source=logged.clean(dict(source or {})),
         )
         checked.pop("mlflow.runName", None)
         for key, value in checked.items():
@@ -212,10 +185,12 @@ class Runs:
             "commit": snapshot.commit,
             "branch": snapshot.branch,
             "dirty": snapshot.dirty,
-            "left_out": [{"path": _shown(o.path), "reason": o.reason} for o in snapshot.left_out],
+            "left_out": [
+                {"path": logged.shown_path(o.path), "reason": o.reason} for o in snapshot.left_out
+            ],
             "dirty_submodules": snapshot.dirty_submodules,
         }
-        record.source.update({k: _clean(v) for k, v in source.items() if v not in (None, [])})
+        record.source.update({k: logged.clean(v) for k, v in source.items() if v not in (None, [])})
         return snapshot
 
     def _begin(
@@ -230,7 +205,7 @@ class Runs:
         writer = Writer(self.committer.folder(record.run_id), record.run_id, owner=owner)
         self._homes[record.run_id] = record.experiment_id
         self._unborn.add(record.run_id)
-        self._open[record.run_id] = _Open(writer, snapshot=snapshot)
+        self._open[record.run_id] = OpenRun(writer, snapshot=snapshot)
         began = {
             "run_name": record.run_name,
             "experiment_id": record.experiment_id,
@@ -284,7 +259,7 @@ class Runs:
             InvalidParameterValue: It is deleted.
         """
         record, live, _ = self._require(run_id)
-        _require_active(record)
+        logged.require_active(record)
         with self._lock:
             held = self._open.get(run_id)
             if held is not None and held.writer.owner:
@@ -293,7 +268,7 @@ class Runs:
             self._homes[run_id] = record.experiment_id
             writer = Writer(self.committer.folder(run_id), run_id, owner=owner)
             stamp = max(now_ms(), live.last_stamp() + 1)
-            self._open[run_id] = _Open(writer, dict(record.params), stamp=stamp)
+            self._open[run_id] = OpenRun(writer, dict(record.params), stamp=stamp)
         writer.append(journal.line("u", {"status": "RUNNING", "end_time": None}, stamp))
         if held is not None:
             held.writer.close(journal.line("end", "FINISHED", now_ms()))
@@ -336,9 +311,9 @@ class Runs:
             ResourceDoesNotExist: There is no such run.
         """
         try:
-            new_params = _new_params(params)
-            lines = [_tag_line(tag, now_ms()) for tag in tags]
-            points = [_point_line(metric) for metric in metrics]
+            new_params = logged.new_params(params)
+            lines = [logged.tag_line(tag, now_ms()) for tag in tags]
+            points = [logged.point_line(metric) for metric in metrics]
         except (AttributeError, TypeError) as error:
             raise InvalidParameterValue(
                 f"log_batch takes lists of Metric, Param and RunTag: {error}"
@@ -381,7 +356,7 @@ class Runs:
         """Log datasets, each as in inputs.yaml."""
         from mlgit.git.secrets import mask_urls
 
-        cleaned = [_clean(dataset) for dataset in datasets]
+        cleaned = [logged.clean(dataset) for dataset in datasets]
         for dataset in cleaned:
             if dataset.get("source"):
                 dataset["source"] = mask_urls(str(dataset["source"]))
@@ -392,21 +367,21 @@ class Runs:
         validation.check_artifact_path(path)
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is not None:
-            _check_place(held, path, entry)
+            held.take_place(path, entry)
         self._append(run_id, [["a", path, *entry]])
 
     def update(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run: run_name, status, end_time, lifecycle_stage."""
         if "run_name" in fields:
-            fields["run_name"] = _text(fields["run_name"])
-        self._append(run_id, [["u", _clean(fields), now_ms()]], check_active=False)
+            fields["run_name"] = logged.text(fields["run_name"])
+        self._append(run_id, [["u", logged.clean(fields), now_ms()]], check_active=False)
 
     def _append(self, run_id: str, lines: list[list[Any]], *, check_active: bool = True) -> None:
         """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
         validation.check_run_id(run_id)
         held = self._open.get(run_id) or self._join_if_going(run_id)
         if held is not None:
-            data = b"".join(journal.line(*_journalled(line)) for line in held.stamped(lines))
+            data = b"".join(journal.line(*logged.journalled(line)) for line in held.stamped(lines))
             try:
                 held.writer.append(data)
                 return
@@ -416,17 +391,17 @@ class Runs:
 
         def change(record: Record) -> None:
             if check_active:
-                _require_active(record)
+                logged.require_active(record)
             for line in lines:
                 if line[0] == "p" and record.params.get(line[1], line[2]) != line[2]:
-                    raise _changed_param(line[1], record.params[line[1]], line[2])
+                    raise logged.changed_param(line[1], record.params[line[1]], line[2])
             problems = replay.apply(record, Live(run_id, [found]), self.objects)
             if problems:
                 raise InvalidParameterValue(problems[0])
 
         self.committer.amend(validation.check_run_id(run_id), change)
 
-    def _join_if_going(self, run_id: str) -> _Open | None:
+    def _join_if_going(self, run_id: str) -> OpenRun | None:
         """A journal of this process for a run that is going without having been begun here."""
         validation.check_run_id(run_id)
         folder = self.committer.folder(run_id)
@@ -439,26 +414,26 @@ class Runs:
         if live.is_dead:
             self.committer.commit(run_id, only_if_over=True)
             return None
-        _require_active(record)
+        logged.require_active(record)
         with self._lock:
             held = self._open.get(run_id)
             if held is None:
                 self._homes[run_id] = record.experiment_id
                 writer = Writer(folder, run_id, owner=False)
-                held = _Open(writer, dict(record.params), stamp=live.last_stamp() + 1)
+                held = OpenRun(writer, dict(record.params), stamp=live.last_stamp() + 1)
                 self._open[run_id] = held
         return held
 
-    def _check_params(self, run_id: str, held: _Open, new: dict[str, str]) -> None:
+    def _check_params(self, run_id: str, held: OpenRun, new: dict[str, str]) -> None:
         folder = self.committer.folder(run_id)
         for name in journal.names(folder):
             if name != held.writer.name:
                 self._read_params(f"{folder}/{name}", name, held)
         for key, value in new.items():
             if held.params.get(key, value) != value:
-                raise _changed_param(key, held.params[key], value)
+                raise logged.changed_param(key, held.params[key], value)
 
-    def _read_params(self, path: str, name: str, held: _Open) -> None:
+    def _read_params(self, path: str, name: str, held: OpenRun) -> None:
         """Learn the params that another process logged since the last look."""
         try:
             with open(path, "rb") as f:
@@ -485,7 +460,7 @@ class Runs:
         """
         RunStatus.from_string(status)
         held = self._open.get(run_id)
-        end_time = _time(end_time)
+        end_time = logged.run_time(end_time)
         when = now_ms() if end_time is None else end_time
         if run_id in self._inherited and self._is_the_parents(run_id):
             self._release(run_id)
@@ -505,7 +480,7 @@ class Runs:
         if self._commit(run_id, only_if_over=True) is not None:
             maintenance.after_commit(self.repo)
 
-    def _last_notes(self, held: _Open) -> list[list[Any]]:
+    def _last_notes(self, held: OpenRun) -> list[list[Any]]:
         """What is to be said of the code and environment; nothing of it stops a run's end."""
         try:
             if held.environment:
@@ -515,10 +490,16 @@ class Runs:
             changed = self.snapshotter.changed_since(held.snapshot) if held.snapshot else []
         except (MlgitException, OSError) as error:
             note = f"whether the code changed during the run isn't known: {error}"
-            return [["u", {"source": {"problems": [_text(note)]}}, now_ms()]]
+            return [["u", {"source": {"problems": [logged.text(note)]}}, now_ms()]]
         if not changed:
             return []
-        return [["u", {"source": {"changed_during_run": [_shown(p) for p in changed]}}, now_ms()]]
+        return [
+            [
+                "u",
+                {"source": {"changed_during_run": [logged.shown_path(p) for p in changed]}},
+                now_ms(),
+            ]
+        ]
 
     def _is_the_parents(self, run_id: str) -> bool:
         """Whether the process that this one was forked from ended the run, or still may."""
@@ -539,7 +520,7 @@ class Runs:
             end_time: In milliseconds since 1970; now where none is given.
         """
         RunStatus.from_string(status)
-        end_time = _time(end_time)
+        end_time = logged.run_time(end_time)
         when = now_ms() if end_time is None else end_time
         self.update(run_id, status=status, end_time=when)
         self._release(run_id)
@@ -680,105 +661,3 @@ def _heartbeat(reference: weakref.ref[Runs]) -> None:
                 except MlgitException:
                     pass  # the journal has it all; the next checkpoint or the end tries again
         del runs
-
-
-def _check_place(held: _Open, path: str, entry: Entry) -> None:
-    """Refuse a file where this process logged a folder, and the other way round."""
-    parts = path.split("/") if path else []
-    above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
-    clash = above & held.files
-    if entry.kind == "d" and path in held.files:
-        clash = {path}
-    if clash:
-        raise InvalidParameterValue(
-            f"The artifact {min(clash)} is a file; it can't also be a folder",
-            hint="log what belongs below it under another name",
-        )
-    if entry.kind != "d" and path in held.folders:
-        raise InvalidParameterValue(
-            f"The artifact {path} is a folder; a file can't replace it",
-            hint="log the file under another name",
-        )
-    held.folders |= above
-    (held.folders if entry.kind == "d" else held.files).add(path)
-
-
-def _shown(path: str) -> str:
-    """A path as text: bytes that aren't UTF-8 as escapes, which a record can hold."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _text(value: Any) -> str:
-    return str(_clean(str(value)))
-
-
-def _clean(value: Any) -> Any:
-    """A value whose texts a record can hold: lone surrogates as escapes."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_clean(k): _clean(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value
-
-
-def _time(value: Any) -> int | None:
-    return None if value is None else validation.metric_timestamp("time of the run", value)
-
-
-def _checked_tags(tags: dict[str, Any] | None) -> dict[str, str]:
-    return {
-        validation.check_key(key, "tag"): validation.tag_value(key, value)
-        for key, value in (tags or {}).items()
-    }
-
-
-def _new_params(params: Iterable[Param]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for param in params:
-        key = validation.check_key(param.key, "param")
-        value = validation.param_value(key, param.value)
-        if found.setdefault(key, value) != value:
-            raise _changed_param(key, found[key], value)
-    return found
-
-
-def _tag_line(tag: RunTag, now: int) -> list[Any]:
-    key = validation.check_key(tag.key, "tag")
-    return ["t", key, validation.tag_value(key, tag.value), now]
-
-
-def _point_line(metric: Metric) -> list[Any]:
-    key = validation.check_key(metric.key, "metric")
-    return [
-        "m",
-        key,
-        validation.metric_number(key, metric.value),
-        validation.metric_timestamp(key, metric.timestamp),
-        validation.metric_step(key, metric.step),
-    ]
-
-
-def _journalled(line: list[Any]) -> list[Any]:
-    """A line as JSON can hold it: NaN and infinities as strings."""
-    if line[0] == "m" and (line[2] != line[2] or line[2] in (float("inf"), float("-inf"))):
-        shown = "NaN" if line[2] != line[2] else "Infinity" if line[2] > 0 else "-Infinity"
-        return [*line[:2], shown, *line[3:]]
-    return line
-
-
-def _changed_param(key: str, old: str, new: str) -> InvalidParameterValue:
-    return InvalidParameterValue(
-        f"Changing param values is not allowed. Param with key={key!r} was already logged "
-        f"with value={old!r}; the new value is {new!r}",
-        hint="log the other value under another name, or in a nested run",
-    )
-
-
-def _require_active(record: Record) -> None:
-    if record.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise InvalidParameterValue(
-            f"The run {record.run_id} must be in the 'active' state; it is deleted",
-            hint=f"mlgit runs restore {record.run_id}",
-        )

@@ -190,6 +190,9 @@ def test_a_child_that_outlives_its_parent_ends_the_run(repo_dir: Path, fresh: Fr
 
 
 def test_forks_while_other_threads_take_snapshots(repo_dir: Path) -> None:
+    # Python's own import locks are lost in a fork: nothing may be imported for the first time.
+    with mlgit.start_run():
+        mlgit.log_metric("m", 1)
     stop = threading.Event()
     errors: list[BaseException] = []
 
