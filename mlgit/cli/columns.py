@@ -68,7 +68,7 @@ ATTRIBUTES: dict[str, Callable[[Row], object]] = {
     "user": lambda row: row.run.info.user_id or "",
     "source": _tag("mlflow.source.name"),
     "branch": _tag("mlflow.source.git.branch"),
-    "commit": _tag("mlflow.source.git.commit", 10),
+    "code": _tag("mlflow.source.git.commit", 10),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from mlgit.cli.rundata import find_runs, run_json
 from mlgit.entities import Run, ViewType
 
 _LIMIT = 20
+_NUMBER = re.compile(r"^-([0-9]+)\Z")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -60,7 +62,13 @@ def _list_options(command: F) -> F:
     return command
 
 
-@click.command()
+class _ListCommand(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``-3`` for ``-n 3``, as ``git log`` does."""
+        return super().parse_args(ctx, [_NUMBER.sub(r"-n\1", arg) for arg in args])
+
+
+@click.command(cls=_ListCommand)
 @click.option("--filter", "filter_string", metavar="FILTER", default="", help="As in mlgit search.")
 @_list_options
 @click.pass_obj
@@ -73,7 +81,7 @@ def log(app: App, /, filter_string: str, **options: Any) -> None:
     _list(app, filter_string, **options)
 
 
-@click.command()
+@click.command(cls=_ListCommand)
 @click.argument("filter_string", metavar="FILTER")
 @_list_options
 @click.pass_obj
@@ -98,14 +106,19 @@ def _list(
     as_markdown: bool,
 ) -> None:
     store = app.store()
+    shown = limit or (None if everything else _LIMIT)
     found = find_runs(
         store,
-        limit or (None if everything else _LIMIT),
+        None if shown is None else shown + 1,
         experiment_ids=[app.experiment(e).experiment_id for e in experiments] or None,
         filter_string=filter_string,
         run_view_type=ViewType.ALL if everything else ViewType.ACTIVE_ONLY,
         order_by=list(order_by) or None,
     )
+    if shown is not None and len(found) > shown:
+        found = found[:shown]
+        if limit is None:
+            app.out.note(f"These are the first {shown} runs; -n N lists more")
     names = [name.strip() for given in columns for name in given.split(",") if name.strip()]
     print_runs(app, found, names, as_json=as_json, as_markdown=as_markdown)
 

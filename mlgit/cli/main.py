@@ -71,6 +71,9 @@ class Root(LazyGroup):
             if isinstance(error.__context__, BrokenPipeError):
                 return _pipe_closed()
             raise
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return errors.USAGE
         except (MlgitException, click.ClickException) as error:
             return _report(error)
         except OSError as error:

@@ -165,7 +165,8 @@ def _commands(found: Overview, in_worktree: bool) -> list[tuple[str, str]]:
     if found.commit:
         commit = found.commit[:12]
         if in_worktree:
-            commands.append((f"git checkout {commit}", "the code as it ran"))
+            place = f"../{short}"
+            commands.append((f"git worktree add {place} {commit}", "the code as it ran"))
         commands.append((f"git log {commit}", "the changes to this run, then the code's"))
     if found.artifacts:
         commands.append((f"mlgit artifacts download {short}", "the artifacts"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from mlgit.git.repository import Repository
 
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-# Beyond this many, files over the count are told by their number alone.
-_NAMED_OVER_COUNT = 1000
+# Beyond this many of one folder, files that are left out are told by their number alone.
+_NAMED_OF_FOLDER = 10
+_HEAP = 50
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class LeftOut:
         reason: "size", "count", "secret-name", "secret-content: …" (for a tracked file the
             committed version is recorded), "filter:…", "filter:lfs content" (the pointer is
             recorded), "working-tree-encoding:…", "special file", "nested repository",
-            "assume-unchanged", "skip-worktree" or "unreadable".
+            "virtual environment", "folder of a tool", "submodule with changes of its own",
+            "assume-unchanged", "skip-worktree" or "unreadable". For a folder with many files,
+            "size: 12 files".
     """
 
     path: str
@@ -148,6 +152,8 @@ class Snapshotter:
         unrecorded = self._tracked(worktree, scan, overlay, left_out)
         self._untracked(worktree, scan, overlay, left_out)
         dirty_submodules = _submodules(scan.gitlinks, overlay)
+        for path in dirty_submodules:
+            left_out[os.fsencode(path)] = "submodule with changes of its own"
         tree = self._trees.write(index.root, overlay, head_tree)
         return Snapshot(
             tree,
@@ -182,9 +188,15 @@ class Snapshotter:
     def _untracked(
         self, worktree: Worktree, scan: Scan, overlay: Overlay, left_out: dict[bytes, str]
     ) -> None:
-        taken = over = 0
-        # Shallow files first: code lies near the top, heaps of data deep.
-        for path, abspath in sorted(scan.untracked, key=lambda file: (file[0].count(b"/"), file)):
+        taken = 0
+        piles: dict[tuple[bytes, str], list[bytes]] = {}
+        crowd = Counter(path.rpartition(b"/")[0] for path, _ in scan.untracked)
+
+        def place(file: tuple[bytes, bytes]) -> tuple[bool, int, bytes]:
+            # Code lies near the top; heaps of data deep, or by the hundred in one folder.
+            return crowd[file[0].rpartition(b"/")[0]] > _HEAP, file[0].count(b"/"), file[0]
+
+        for path, abspath in sorted(scan.untracked, key=place):
             if secret_name(path) is not None:
                 left_out[path] = "secret-name"
                 continue
@@ -193,11 +205,9 @@ class Snapshotter:
             except OSError:
                 continue
             if found.st_size > self._max_bytes:
-                left_out[path] = "size"
+                piles.setdefault((_top(path), "size"), []).append(path)
             elif taken >= self._max_files:
-                over += 1
-                if over <= _NAMED_OVER_COUNT:
-                    left_out[path] = "count"
+                piles.setdefault((_top(path), "count"), []).append(path)
             else:
                 record = worktree.contents.record(path, abspath, None)
                 if record.reason:
@@ -206,8 +216,11 @@ class Snapshotter:
                     taken += 1
                     overlay[path] = _item(record)
                     scan.stats[path] = stat_key(found)
-        if over > _NAMED_OVER_COUNT:
-            left_out[b"./"] = f"count: {over - _NAMED_OVER_COUNT} more files"
+        for (top, reason), paths in piles.items():
+            if len(paths) > _NAMED_OF_FOLDER:
+                left_out[top] = f"{reason}: {len(paths)} files"
+            else:
+                left_out.update(dict.fromkeys(paths, reason))
 
     def _changed(self, worktree: Worktree, snapshot: Snapshot, path: bytes, key: StatKey) -> bool:
         abspath = worktree.absolute(path)
@@ -235,6 +248,11 @@ class Snapshotter:
 
 def _item(record: FileRecord) -> tuple[int, bytes] | None:
     return None if record.sha is None else (record.mode, record.sha)
+
+
+def _top(path: bytes) -> bytes:
+    """The folder at the top of the worktree that a path is in, with its slash."""
+    return path[: path.find(b"/") + 1] or b"./"
 
 
 def _submodules(gitlinks: list[tuple[IndexEntry, bytes]], overlay: Overlay) -> list[str]:

@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 
 _LINK, _FILE, _DIR, _SPECIAL = "link", "file", "dir", "special"
 _NOWHERE = TrackedDir(b"", b"")
+_TOOLS = {
+    b"mlruns",
+    b"mlartifacts",
+    b"wandb",
+    b"node_modules",
+    b"__pycache__",
+    b".ipynb_checkpoints",
+    b".pytest_cache",
+    b".mypy_cache",
+    b".ruff_cache",
+    b".tox",
+}
 
 
 @dataclass
@@ -314,8 +326,21 @@ class Scanner:
             return
         elif git_dir_of(abspath) is not None:
             self._scan.left_out.append((path + b"/", "nested repository"))
+        elif reason := _not_code(abspath):
+            self._scan.left_out.append((path + b"/", reason))
         else:
             self._directory(_NOWHERE, path + b"/", abspath, chain, True)
+
+
+def _not_code(abspath: bytes) -> str | None:
+    """Why an untracked folder isn't a person's code, or None: what tools make, by the thousand."""
+    if abspath.rpartition(b"/")[2] in _TOOLS:
+        return "folder of a tool"
+    if os.path.lexists(abspath + b"/pyvenv.cfg"):
+        return "virtual environment"
+    if os.path.lexists(abspath + b"/HEAD") and os.path.isdir(abspath + b"/objects"):
+        return "nested repository"
+    return None
 
 
 def _kind(entry: os.DirEntry[bytes]) -> str:

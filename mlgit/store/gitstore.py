@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlgit import validation
-from mlgit.entities import Experiment, FileInfo, Metric, PagedList, Run, ViewType
+from mlgit.entities import Experiment, FileInfo, LifecycleStage, Metric, PagedList, Run, ViewType
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.objects import Entry, LocalObjects
@@ -136,12 +136,19 @@ class GitStore:
             number = text[2:-1]
             found = self.index.nth_newest(int(number)) if len(number) < 12 else None
             if found is None:
-                raise ResourceDoesNotExist(f"There are not that many runs: {text}")
+                count = self.index.count_runs()
+                raise ResourceDoesNotExist(
+                    f"There are not that many runs: {text}" if count else "There are no runs yet",
+                    hint="mlgit log lists them" if count else "a program that logs makes one",
+                )
             return found
         like = self.index.runs_like(text) if text else []
         # A whole id before a whole name before the beginning of an id.
         whole_id = [run for run in like if run[0] == text]
         candidates = whole_id or [run for run in like if run[1] == text] or like
+        if len(candidates) > 1:
+            # A name that is used again: what was deleted is meant last.
+            candidates = [run for run in candidates if self._is_active(run[0])] or candidates
         if len(candidates) == 1:
             return candidates[0][0]
         if not candidates:
@@ -154,6 +161,9 @@ class GitStore:
         raise InvalidParameterValue(
             f"{text!r} could be any of\n{listing}", hint="give more of the id"
         )
+
+    def _is_active(self, run_id: str) -> bool:
+        return self.runs.record(run_id).lifecycle_stage == LifecycleStage.ACTIVE
 
     # -- artifacts
 

@@ -379,7 +379,7 @@ class Runs:
     def _append(self, run_id: str, lines: list[list[Any]], *, check_active: bool = True) -> None:
         """Log to a run whatever its state: into its journal, or as a commit if it has ended."""
         validation.check_run_id(run_id)
-        held = self._open.get(run_id) or self._join_if_going(run_id)
+        held = self._open.get(run_id) or self._join_if_going(run_id, check_active)
         if held is not None:
             data = b"".join(journal.line(*logged.journalled(line)) for line in held.stamped(lines))
             try:
@@ -401,7 +401,7 @@ class Runs:
 
         self.committer.amend(validation.check_run_id(run_id), change)
 
-    def _join_if_going(self, run_id: str) -> OpenRun | None:
+    def _join_if_going(self, run_id: str, check_active: bool = True) -> OpenRun | None:
         """A journal of this process for a run that is going without having been begun here."""
         validation.check_run_id(run_id)
         folder = self.committer.folder(run_id)
@@ -414,7 +414,8 @@ class Runs:
         if live.is_dead:
             self.committer.commit(run_id, only_if_over=True)
             return None
-        logged.require_active(record)
+        if check_active:
+            logged.require_active(record)
         with self._lock:
             held = self._open.get(run_id)
             if held is None:

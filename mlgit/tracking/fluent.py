@@ -32,6 +32,7 @@ from mlgit.exceptions import (
     ResourceAlreadyExists,
     ResourceDoesNotExist,
 )
+from mlgit.git import Repository
 from mlgit.store import names
 from mlgit.store.experiment_record import ExperimentRecord, default_location
 from mlgit.store.gitstore import GitStore
@@ -365,6 +366,8 @@ def _begin(
         owner=True,
         with_code=True,
     )
+    if store.repo.worktree is None:
+        _tell_no_code(store.repo.git_dir)
     _tell_left_out(record.source.get("left_out", []))
     return run_of_record(record)
 
@@ -375,6 +378,24 @@ _told: set[str] = set()
 def _printable(text: str) -> str:
     # A file's name can hold what drives a terminal.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _tell_no_code(place: str) -> None:
+    """Say once a process that runs in a bare repository keep no code, where there is some."""
+    if place in _told:
+        return
+    _told.add(place)
+    try:
+        code = Repository.discover()
+    except MlgitException:
+        return
+    if code.worktree is not None:
+        _logger().warning(
+            "runs go to the bare repository %s, without their code; leave the tracking URI unset "
+            "to keep them with it, in %s",
+            place,
+            code.worktree,
+        )
 
 
 def _tell_left_out(left_out: list[dict[str, str]]) -> None:

@@ -125,13 +125,18 @@ def _path_of(uri: str) -> str:
 
 
 def _open_path(path: str) -> Repository:
-    path = os.path.expanduser(path)
-    if not os.path.isdir(path):
+    path = os.path.abspath(os.path.expanduser(path))
+    # MLflow's ./mlruns needn't be there: the repository above it is meant.
+    there = path
+    while not os.path.isdir(there):
+        there = os.path.dirname(there)
+    try:
+        return Repository.discover(there)
+    except NotARepository:
         raise NotARepository(
-            f"There is no repository at {os.path.abspath(path)}",
+            f"There is no repository at {path}, or above it",
             hint=f"run 'mlgit init {path}' to make one",
-        )
-    return Repository.discover(path)
+        ) from None
 
 
 def _open_sqlite(uri: str) -> Repository:

@@ -106,3 +106,15 @@ def test_no_runs(run, repo, command):
     result = run(*command)
     assert result.stdout == "" and result.stderr == "No runs\n"
     assert run(*command, "--json").stdout == "[]\n"
+
+
+def test_a_number_alone_is_a_limit_as_in_git(data, three):
+    assert names(data("log", "-2", "--json")) == ["gamma", "beta"]
+    assert names(data("search", "-1", "metrics.loss > 0", "--json")) == ["gamma"]
+
+
+def test_more_runs_than_are_listed_are_told(run, three, monkeypatch):
+    monkeypatch.setattr("mlgit.cli.log._LIMIT", 2)
+    done = run("log")
+    assert len(done.stdout.splitlines()) == 3 and "first 2 runs" in done.stderr
+    assert run("log", "-n", "2").stderr == run("-q", "log").stderr == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import mlgit
 
@@ -20,8 +21,9 @@ def test_text(run, three):
 
 def test_the_named_commit_can_be_checked_out(run, three):
     text = run("show", "beta").stdout
-    command = next(line.split()[:3] for line in text.splitlines() if "git checkout" in line)
+    command = next(line.split()[:5] for line in text.splitlines() if "git worktree add" in line)
     subprocess.run([*command, "--quiet"], check=True)
+    assert (Path(command[3]) / "train.py").exists() or list(Path(command[3]).iterdir())
 
 
 def test_json(data, three):
@@ -82,3 +84,13 @@ def test_what_is_printed_cant_drive_the_terminal(run, repo):
         text = run(*command).stdout
         assert not set(text) & {"\x1b", "\x07", "\x9b", "\u202e"}, command
     assert "\\x1b]0;owned\\x07" in run("log").stdout
+
+
+def test_a_name_that_is_used_again_after_a_deletion(run, data, three):
+    run("runs", "rename", "beta", "alpha")
+    run("runs", "delete", three[0])
+    assert data("show", "alpha", "--json")["run_id"] == three[1]
+
+
+def test_no_runs_yet(run, repo):
+    assert "no runs yet" in run("show", code=3).stderr

@@ -524,3 +524,56 @@ def test_passwords_in_a_tracking_uri_are_not_shown() -> None:
         mlgit.set_tracking_uri("gopher://ada:hunter2@host/x")
         mlgit.start_run()
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_bare_repository_beside_code_says_that_it_keeps_none(
+    repo_dir: Path, python: Callable[..., Any]
+) -> None:
+    code = "import mlgit\nmlgit.set_tracking_uri('sqlite:///mlflow.db')\n" + (
+        "with mlgit.start_run(): pass\n" * 2
+    )
+    done = python(code, cwd=repo_dir)
+    assert done.stderr.count("without their code") == 1 and str(repo_dir) in done.stderr
+    with mlgit.start_run() as run:  # and it isn't swept into the next run's code
+        pass
+    left_out = GitStore(Repository.open(str(repo_dir))).runs.record(run.info.run_id).source
+    assert left_out["left_out"] == [{"path": "mlflow.db/", "reason": "nested repository"}]
+
+
+@pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "mlruns/a/b"])
+def test_a_path_that_is_not_there_means_the_repository_above(
+    repo_dir: Path, python: Callable[..., Any], uri: str
+) -> None:
+    python("import mlgit; mlgit.start_run()", cwd=repo_dir, env={"MLFLOW_TRACKING_URI": uri})
+    assert len(mlgit.search_runs()) == 1 and not (repo_dir / "mlruns").exists()
+
+
+def test_folders_that_tools_make_are_named_once(repo_dir: Path) -> None:
+    for place in ("mlruns/0/abc/metrics", ".venv/lib", "src/__pycache__", "data"):
+        (repo_dir / place).mkdir(parents=True)
+        for number in range(200):
+            (repo_dir / place / str(number)).write_text("x")
+    (repo_dir / ".venv/pyvenv.cfg").touch()
+    (repo_dir / "src/own.py").write_text("1\n")
+    with mlgit.start_run() as run:
+        pass
+    store = GitStore(Repository.open(str(repo_dir)))
+    found = {o["path"]: o["reason"] for o in store.runs.record(run.info.run_id).source["left_out"]}
+    assert found == {
+        "mlruns/": "folder of a tool",
+        ".venv/": "virtual environment",
+        "src/__pycache__/": "folder of a tool",
+        "data/": "count: 101 files",
+    }
+
+
+def test_a_deleted_run_that_goes_on_is_restored(repo_dir: Path) -> None:
+    with mlgit.start_run() as run:
+        for command in ("delete", "restore"):
+            subprocess.run(
+                [sys.executable, "-m", "mlgit", "runs", command, run.info.run_id],
+                cwd=repo_dir,
+                env={**os.environ, "PYTHONPATH": SOURCE},
+                check=True,
+            )
+    assert mlgit.get_run(run.info.run_id).info.lifecycle_stage == "active"
