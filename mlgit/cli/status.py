@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def status(app: App, as_json: bool) -> None:
     """Show what is going on in this repository.
 
-    The experiment that new runs belong to, the runs that are going, and what can't be read.
+    The experiment that new runs belong to, the runs that are going, those that no Git remote is
+    known to have, and what can't be read.
     Runs whose processes have died are recovered first, and named.
     """
     from mlgit.tracking.state import state
@@ -52,6 +53,11 @@ def _json(found: State) -> dict[str, Any]:
             }
             for run in found.going
         ],
+        "unpushed": [
+            {"remote": remote, "run_id": run_id, "run_name": name}
+            for remote, runs in found.unpushed.items()
+            for run_id, name in runs
+        ],
         "problems": [{"where": where, "message": text} for where, text in found.problems],
     }
 
@@ -73,11 +79,20 @@ def _text(found: State, out: Output) -> str:
         headers = ["id", "name", "experiment", "started", "logged to by"]
         lines += ["", "going:"]
         lines += ["  " + line for line in output.table(headers, rows).splitlines()]
+    for remote, runs in found.unpushed.items():
+        if runs:
+            lines += ["", f"not pushed to {one_line(remote)}, as far as is known: {_names(runs)}"]
     if found.problems:
         lines += ["", out.style("problems (mlgit fsck says more):", "red")]
         for where, text in found.problems:
             lines.append(f"  {one_line(where)}: {safe(text).replace(chr(10), chr(10) + '    ')}")
     return "\n".join(lines)
+
+
+def _names(runs: list[tuple[str, str]]) -> str:
+    shown = ", ".join(one_line(name or run_id[:8]) for run_id, name in runs[:5])
+    more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
+    return f"{plural(len(runs), 'run')} ({shown}{more})"
 
 
 def _row(run: Going) -> list[str]:

@@ -308,6 +308,15 @@ class Index:
             (ARCHIVED, *ended, before is None, before or 0),
         )
 
+    def commits(self) -> list[tuple[str, str, str, str, bool]]:
+        """(run id, name, experiment id, commit, whether it is archived) of runs, newest first."""
+        found = self._select(
+            "SELECT run_id, name, experiment_id, commit_sha, loose FROM runs "
+            "WHERE commit_sha NOT NULL ORDER BY start_time DESC, run_id",
+            (),
+        )
+        return [(row[0], row[1], row[2], row[3], row[4] == ARCHIVED) for row in found]
+
     def problems(self) -> list[tuple[str, str, str]]:
         """(ref, commit, message) of what couldn't be read."""
         return self._select("SELECT ref, commit_sha, message FROM problems ORDER BY ref", ())

@@ -8,6 +8,7 @@ from mlgit import settings
 from mlgit.exceptions import MlgitException
 from mlgit.store import names
 from mlgit.store.gitstore import GitStore
+from mlgit.store.pushed import remotes, unpushed
 from mlgit.store.record import Record
 
 
@@ -41,6 +42,7 @@ class State:
         recovered: (run id, name) of the runs whose processes had died, committed now.
         going: The runs that are going.
         problems: (ref or run id, message) of what can't be read.
+        unpushed: For each Git remote, (run id, name) of the runs that it isn't known to have.
     """
 
     place: str
@@ -53,6 +55,7 @@ class State:
     recovered: list[tuple[str, str]]
     going: list[Going]
     problems: list[tuple[str, str]]
+    unpushed: dict[str, list[tuple[str, str]]]
 
 
 def state(store: GitStore) -> State:
@@ -76,6 +79,7 @@ def state(store: GitStore) -> State:
         recovered=[(record.run_id, record.run_name) for record in recovered],
         going=going,
         problems=problems,
+        unpushed={remote: unpushed(store, remote) for remote in remotes(repo)},
     )
 
 

@@ -134,3 +134,11 @@ def test_fsck_and_log_go_on_with_a_record_of_tomorrow(run, data, three, repo):
     assert "99" in _problems(data)
     assert [r["run_name"] for r in data("log", "--json")][:2] == ["gamma", "beta"]
     run("show", three[0], code=6)
+
+
+def test_status_names_runs_that_are_not_pushed(run, data, three, repo):
+    assert data("status", "--json")["unpushed"] == []
+    subprocess.run(["git", "remote", "add", "origin", "/nowhere"], check=True)
+    found = data("status", "--json")["unpushed"]
+    assert {(u["remote"], u["run_id"]) for u in found} == {("origin", r) for r in three}
+    assert "not pushed to origin" in run("status").stdout
