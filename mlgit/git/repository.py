@@ -209,6 +209,13 @@ class Repository:
         """The "Name <email>" that Git would record as a commit's committer."""
         return self._identities["COMMITTER"]
 
+    def remotes(self) -> list[str]:
+        """The names of the Git remotes that are configured now."""
+        path = f"{self.common_dir}/config"
+        sections = _read_config(path).sections() if os.path.exists(path) else ()
+        found = [os.fsdecode(s[1]) for s in sections if s[0] == b"remote" and len(s) == 2]
+        return list(dict.fromkeys(found))
+
     # -- what is checked out
 
     def head(self) -> Head:

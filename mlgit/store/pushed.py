@@ -63,12 +63,5 @@ def unpushed(store: GitStore, remote: str) -> list[tuple[str, str]]:
     ]
 
 
-def remotes(repo: Repository) -> list[str]:
-    """The names of the Git remotes that are configured."""
-    sections = repo.config().sections()
-    found = [s[1].decode("utf-8", "replace") for s in sections if s[0] == b"remote" and len(s) == 2]
-    return list(dict.fromkeys(found))
-
-
 def _path(repo: Repository, remote: str) -> str:
     return f"{repo.state_dir}/remotes/{quote(remote, safe='')}"

@@ -8,7 +8,7 @@ from mlgit import settings
 from mlgit.exceptions import MlgitException
 from mlgit.store import names
 from mlgit.store.gitstore import GitStore
-from mlgit.store.pushed import remotes, unpushed
+from mlgit.store.pushed import unpushed
 from mlgit.store.record import Record
 
 
@@ -79,7 +79,7 @@ def state(store: GitStore) -> State:
         recovered=[(record.run_id, record.run_name) for record in recovered],
         going=going,
         problems=problems,
-        unpushed={remote: unpushed(store, remote) for remote in remotes(repo)},
+        unpushed={remote: unpushed(store, remote) for remote in repo.remotes()},
     )
 
 

@@ -40,12 +40,10 @@ def test_an_archive_that_was_pushed_holds_its_runs(store: GitStore) -> None:
 
 
 def test_remotes_are_gits(store: GitStore, repo_dir: Path, git: Git) -> None:
-    assert pushed.remotes(store.repo) == []
+    assert store.repo.remotes() == []
     git(repo_dir, "remote", "add", "origin", "/x")
     git(repo_dir, "remote", "add", "näher", "/y")
-    from mlgit.git import Repository
-
-    assert pushed.remotes(Repository.open(str(repo_dir))) == ["origin", "näher"]
+    assert store.repo.remotes() == ["origin", "näher"]
 
 
 def test_a_name_with_slashes_and_a_damaged_memory(store: GitStore) -> None:
