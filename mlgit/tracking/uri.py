@@ -99,9 +99,9 @@ def _open(uri: str) -> Repository:
             f"mlgit keeps runs in a Git repository, not in a database: {name}://…",
             hint="give a repository's path, or sqlite:///PATH for a new bare one",
         )
-    if name in ("http", "https", "databricks"):
+    if name in ("http", "https", "databricks") or uri in ("databricks", "databricks-uc"):
         raise Unsupported(
-            f"This version of mlgit doesn't log to servers: {_masked(uri)}",
+            f"This version of mlgit doesn't log to servers: {_masked(uri) if name else uri}",
             hint="give a repository's path; to share runs, push the repository",
         )
     from mlgit.git.secrets import mask_url

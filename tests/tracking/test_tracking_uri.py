@@ -105,6 +105,7 @@ def test_sqlite_uris_name_bare_repositories(
         ("http://user:secret@host:5000", "NOT_IMPLEMENTED"),
         ("https://host", "NOT_IMPLEMENTED"),
         ("databricks://profile", "NOT_IMPLEMENTED"),
+        ("databricks", "NOT_IMPLEMENTED"),
         ("s3://bucket/x", "NOT_IMPLEMENTED"),
         ("sqlite://", "NOT_IMPLEMENTED"),
         ("sqlite:///:memory:", "NOT_IMPLEMENTED"),
