@@ -6,12 +6,14 @@ import hashlib
 import itertools
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist, from_os_error
 from mlgit.objects.manifest import Entry, format_manifest
+from mlgit.objects.users import FRESH, Use
 from mlgit.validation import MAX_ARTIFACT_DEPTH
 
 # Larger writes make ext4 look for larger free pages: at 1 MiB some take ten times as long.
@@ -31,6 +33,7 @@ class LocalObjects:
         self.root = root
         self._memory: dict[str, bytes] = {}
         self._counter = itertools.count(1)  # next() is atomic between threads
+        self._use: Use | None = None
 
     def path(self, sha256: str) -> str:
         """Where an object's bytes are, or would be."""
@@ -40,6 +43,24 @@ class LocalObjects:
         """Whether an object is here."""
         return os.path.exists(self.path(sha256))
 
+    def keep(self, sha256: str) -> bool:
+        """Whether an object is here; if so, nobody removes it before this process ends.
+
+        To be asked instead of ``has`` by who is about to name the object somewhere.
+        """
+        if self._use is None or self._use.pid != os.getpid():
+            try:
+                self._use = Use(f"{self.root}/tmp")
+            except OSError:
+                return False  # nothing can be written here; who writes next tells
+        path = self.path(sha256)
+        try:
+            if time.time() - os.stat(path).st_mtime > FRESH:
+                os.utime(path)
+        except OSError:
+            return False  # not there, or not ours to touch: written, or written anew
+        return True
+
     def put_bytes(self, data: bytes) -> Entry:
         """Store bytes as an object.
 
@@ -47,7 +68,7 @@ class LocalObjects:
             StorageError, PermissionDenied: They can't be written.
         """
         sha = hashlib.sha256(data).hexdigest()
-        if not self.has(sha):
+        if not self.keep(sha):
             try:
                 with self._temporary() as (fd, name):
                     _write_all(fd, data)
@@ -105,7 +126,7 @@ class LocalObjects:
                 _write_all(fd, buffer[:count])
                 size += count
             sha = digest.hexdigest()
-            if self.has(sha):
+            if self.keep(sha):
                 os.unlink(name)
             else:
                 self._place(name, sha)
