@@ -92,7 +92,7 @@ def _open(uri: str) -> Repository:
     name = scheme[1].lower() if scheme and len(scheme[1]) > 1 else ""
     if name == "sqlite":
         return _open_sqlite(uri)
-    if name in ("", "file", "git+file"):
+    if name in ("", "file", "git+file") and uri not in ("databricks", "databricks-uc"):
         return _open_path(_path_of(uri) if name else uri)
     if name.split("+")[0] in _DATABASES:
         raise Unsupported(
