@@ -11,6 +11,7 @@
     ├── Unsupported                   NOT_IMPLEMENTED
     ├── PermissionDenied              PERMISSION_DENIED
     ├── StorageError                  RESOURCE_EXHAUSTED
+    ├── RemoteUnavailable             TEMPORARILY_UNAVAILABLE
     ├── CorruptData                   DATA_LOSS
     └── MissingDependency             FAILED_PRECONDITION
 
@@ -37,6 +38,7 @@ HTTP_STATUS = {
     "DATA_LOSS": 500,
     "FAILED_PRECONDITION": 500,
     "NOT_IMPLEMENTED": 501,
+    "TEMPORARILY_UNAVAILABLE": 503,
 }
 
 
@@ -139,6 +141,12 @@ class StorageError(MlgitException):
     """The disk is full or failing."""
 
     default_code = "RESOURCE_EXHAUSTED"
+
+
+class RemoteUnavailable(MlgitException):
+    """A remote that doesn't answer, or broke off, however often it was asked."""
+
+    default_code = "TEMPORARILY_UNAVAILABLE"
 
 
 class CorruptData(MlgitException):

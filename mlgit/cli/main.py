@@ -32,6 +32,7 @@ COMMANDS = {
         "List, create, rename, delete and restore experiments.",
     ),
     "artifacts": ("mlgit.cli.artifacts:artifacts", "List, download and log artifacts of runs."),
+    "remote": ("mlgit.cli.remote:remote", "Say where artifacts and data are shared."),
     "archive": (
         "mlgit.cli.archive:archive",
         "Fold runs that have ended into one ref per experiment.",

@@ -266,6 +266,48 @@ class LocalObjects:
                 digest.update(chunk)
         return digest.hexdigest() == sha256
 
+    def is_whole(self, sha256: str, size: int) -> bool:
+        """Whether an object is here with its size; one of another size is put aside."""
+        try:
+            found = os.stat(self.path(sha256)).st_size
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise from_os_error(error, f"look at the object {sha256}") from error
+        if found != size:
+            self.quarantine(sha256)
+        return found == size
+
+    def quarantine(self, sha256: str) -> None:
+        """Put a damaged object aside, to ``damaged/``, so that it can be fetched again."""
+        try:
+            os.makedirs(f"{self.root}/damaged", exist_ok=True)
+            os.rename(self.path(sha256), f"{self.root}/damaged/{sha256}")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise from_os_error(error, f"put the damaged object {sha256} aside") from error
+
+    def temporary_name(self) -> str:
+        """A name that nobody else uses, for bytes that are to become an object.
+
+        Raises:
+            StorageError, PermissionDenied: Its folder can't be made.
+        """
+        try:
+            os.makedirs(f"{self.root}/tmp", exist_ok=True)
+        except OSError as error:
+            raise from_os_error(error, "make room for objects") from error
+        return f"{self.root}/tmp/{os.getpid():x}-{id(self):x}-{next(self._counter):x}"
+
+    def place(self, temporary: str, sha256: str) -> None:
+        """Make a file under a temporary name, whose digest was checked, an object."""
+        try:
+            os.chmod(temporary, 0o444)
+            self._place(temporary, sha256)
+        except OSError as error:
+            raise from_os_error(error, "store an object") from error
+
     def all(self) -> Iterator[str]:
         """The names of all objects here, in order."""
         for first in range(256):

@@ -1,0 +1,473 @@
+"""How bytes get to and from a remote: one driver for folders, one for each colour of fsspec.
+
+A driver moves files under keys. ``start`` begins one of its methods and returns a future, so
+that who transfers many needn't know whether threads or coroutines do the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from mlgit.exceptions import CorruptData, Unsupported
+from mlgit.objects.failures import is_missing
+from mlgit.objects.parallel import Threads
+
+CHUNK = 1 << 20
+# One request's worth of a large file.
+PART = 8 << 20
+# Whose put is atomic, so that no temporary name is needed.
+_ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"}
+_READ_ONLY = {"http", "https"}
+
+Found = dict[str, tuple[int, float]]
+Tell = Callable[[int], None]
+
+
+class Driver(Protocol):
+    """What all drivers do. Keys are relative to the remote, with slashes.
+
+    ``put`` makes a key visible whole or not at all, and refuses bytes that don't have the
+    digest; ``get`` writes to a path that the caller renames, and refuses such bytes too.
+    """
+
+    parallel: int
+
+    def start(self, method: str, *arguments: Any) -> Future[Any]:
+        """Begin one of the methods below."""
+
+    def exists(self, key: str) -> Any:
+        """Whether there is such a key."""
+
+    def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> Any:
+        """Upload a file."""
+
+    def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> Any:
+        """Download to a file; returns the number of bytes."""
+
+    def find(self, folder: str) -> Any:
+        """Every key below a folder, with its size and when it was written."""
+
+    def delete(self, keys: list[str]) -> Any:
+        """Remove keys; those that aren't there are no error."""
+
+
+def damaged_on_the_way(sha256: str) -> CorruptData:
+    """The error for bytes that came with another digest than the one asked for."""
+    error = CorruptData(
+        f"The object {sha256} didn't arrive as it should: its bytes have another digest",
+        hint="repeat the command; if it stays so, the remote's copy is damaged: "
+        "mlgit fsck --remote tells",
+    )
+    error.in_transit = True  # type: ignore[attr-defined]
+    return error
+
+
+def damaged_here(sha256: str) -> CorruptData:
+    """The error for a local object whose bytes aren't what its name says."""
+    error = CorruptData(
+        f"The object {sha256} of this clone is damaged: it wasn't uploaded",
+        hint="fetch it from another remote or clone, or log it again",
+    )
+    error.damaged_here = sha256  # type: ignore[attr-defined]
+    return error
+
+
+def check_sent(digest: str, sha256: str) -> None:
+    """Raise where what was read to be sent isn't the object."""
+    if digest != sha256:
+        raise damaged_here(sha256)
+
+
+class FolderDriver:
+    """A folder of this machine, or one that is mounted.
+
+    Args:
+        root: The remote's folder.
+    """
+
+    parallel = 8
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._threads = Threads(self.parallel)
+
+    def start(self, method: str, *arguments: Any) -> Future[Any]:
+        """Begin a method in a thread."""
+        return self._threads.start(getattr(self, method), *arguments)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a file."""
+        return os.path.exists(f"{self.root}/{key}")
+
+    def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+        """Copy a file in: to a temporary name, then renamed."""
+        target = f"{self.root}/{key}"
+        temporary = f"{self.root}/objects/tmp/{uuid.uuid4().hex}"
+        try:
+            fd = _create(temporary, 0o444)
+            try:
+                digest, _ = _copy(path, fd, tell)
+            finally:
+                os.close(fd)
+            check_sent(digest, sha256)
+            try:
+                os.rename(temporary, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.rename(temporary, target)
+        finally:
+            _discard(temporary)
+
+    def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
+        """Copy a file out."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            digest, count = _copy(f"{self.root}/{key}", fd, tell)
+        finally:
+            os.close(fd)
+        if digest != sha256:
+            raise damaged_on_the_way(sha256)
+        return count
+
+    def find(self, folder: str) -> Found:
+        """Every file below a folder."""
+        found: Found = {}
+        waiting = [folder]
+        while waiting:
+            here = waiting.pop()
+            try:
+                items = list(os.scandir(f"{self.root}/{here}"))
+            except FileNotFoundError:
+                continue
+            for item in items:
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(f"{here}/{item.name}")
+                    continue
+                try:
+                    info = item.stat()
+                except FileNotFoundError:
+                    continue
+                found[f"{here}/{item.name}"] = (info.st_size, info.st_mtime)
+        return found
+
+    def delete(self, keys: list[str]) -> None:
+        """Remove files."""
+        for key in keys:
+            try:
+                os.unlink(f"{self.root}/{key}")
+            except FileNotFoundError:
+                pass
+
+
+class SyncDriver:
+    """A file system of fsspec that blocks, such as sftp: worked by threads.
+
+    Args:
+        fs: The file system.
+        root: The remote's folder in it.
+        scheme: Of its URL.
+    """
+
+    parallel = 8
+
+    def __init__(self, fs: Any, root: str, scheme: str) -> None:
+        self.fs = fs
+        self.root = root
+        self._atomic = scheme in _ATOMIC
+        # One connection, as sftp has it, is for one thread.
+        self._threads = Threads(1 if scheme in ("sftp", "ssh", "smb", "ftp") else self.parallel)
+
+    def start(self, method: str, *arguments: Any) -> Future[Any]:
+        """Begin a method in a thread."""
+        return self._threads.start(getattr(self, method), *arguments)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a key."""
+        try:
+            self.fs.info(f"{self.root}/{key}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+        """Upload a file."""
+        target = f"{self.root}/{key}"
+        name = target if self._atomic else f"{self.root}/objects/tmp/{uuid.uuid4().hex}"
+        if not self._atomic:
+            self.fs.makedirs(f"{self.root}/objects/tmp", exist_ok=True)
+            self.fs.makedirs(os.path.dirname(target), exist_ok=True)
+        if size <= PART:
+            with open(path, "rb") as small:
+                data = small.read()
+            check_sent(hashlib.sha256(data).hexdigest(), sha256)
+            self.fs.pipe_file(name, data)
+            tell(size)
+        else:
+            self._put_large(path, name, sha256, tell)
+        if not self._atomic:
+            try:
+                self.fs.mv(name, target)
+            except OSError:
+                if not self.exists(key):  # sftp doesn't rename over what somebody else put
+                    raise
+                self.fs.rm_file(name)
+
+    def _put_large(self, path: str, name: str, sha256: str, tell: Tell) -> None:
+        digest = hashlib.sha256()
+        with open(path, "rb") as source, self.fs.open(name, "wb") as target:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                target.write(chunk)
+                tell(len(chunk))
+            if digest.hexdigest() != sha256 and hasattr(target, "discard"):
+                target.discard()
+        if digest.hexdigest() != sha256:
+            self.delete([name.removeprefix(f"{self.root}/")])
+            raise damaged_here(sha256)
+
+    def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
+        """Download to a file."""
+        digest = hashlib.sha256()
+        count = 0
+        with open(path, "wb") as target, self.fs.open(f"{self.root}/{key}", "rb") as source:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                target.write(chunk)
+                count += len(chunk)
+                tell(len(chunk))
+        if digest.hexdigest() != sha256:
+            raise damaged_on_the_way(sha256)
+        return count
+
+    def find(self, folder: str) -> Found:
+        """Every key below a folder."""
+        try:
+            found = self.fs.find(f"{self.root}/{folder}", detail=True)
+        except FileNotFoundError:
+            return {}
+        return _keys(found, self.root)
+
+    def delete(self, keys: list[str]) -> None:
+        """Remove keys."""
+        for key in keys:
+            try:
+                self.fs.rm_file(f"{self.root}/{key}")
+            except FileNotFoundError:
+                pass
+
+
+class AsyncDriver:
+    """An asynchronous file system of fsspec, such as s3fs: many requests in one loop.
+
+    Args:
+        fs: The file system.
+        root: The remote's folder in it.
+        scheme: Of its URL.
+    """
+
+    parallel = 48
+
+    def __init__(self, fs: Any, root: str, scheme: str) -> None:
+        self.fs = fs
+        self.root = root
+        self._s3 = scheme in ("s3", "s3a")
+        self._read_only = scheme in _READ_ONLY
+        self._atomic = scheme in _ATOMIC
+
+    def start(self, method: str, *arguments: Any) -> Future[Any]:
+        """Begin a method in fsspec's loop."""
+        made: Coroutine[Any, Any, Any] = getattr(self, method)(*arguments)
+        return asyncio.run_coroutine_threadsafe(made, self.fs.loop)
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is such a key."""
+        path = f"{self.root}/{key}"
+        try:
+            if self._s3:
+                bucket, name, _ = self.fs.split_path(path)
+                await self.fs._call_s3("head_object", Bucket=bucket, Key=name)
+            elif self._read_only:
+                return bool(await self.fs._exists(path))
+            else:
+                await self.fs._info(path)
+        except Exception as error:
+            if is_missing(error):
+                return False
+            raise
+        return True
+
+    async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+        """Upload a file."""
+        if self._read_only:
+            raise Unsupported(
+                "Remotes over http(s) are for reading",
+                hint="push to another remote, such as s3://, sftp:// or a folder",
+            )
+        target = f"{self.root}/{key}"
+        options: dict[str, Any] = {}
+        if size <= PART:
+            with open(path, "rb") as f:
+                data = f.read()
+            digest = hashlib.sha256(data)
+            check_sent(digest.hexdigest(), sha256)
+            if self._s3:  # which then refuses what isn't the object
+                import base64
+
+                options["ChecksumSHA256"] = base64.b64encode(digest.digest()).decode()
+            await self.fs._pipe_file(target, data, **options)
+            tell(size)
+            return
+        loop = asyncio.get_running_loop()
+        check_sent(await loop.run_in_executor(None, _digest_of, path), sha256)
+        if self._s3:
+            part = max(PART, -(-size // 9000))
+            options = {"chunksize": part, "max_concurrency": 4}
+        await self.fs._put_file(path, target, **options)
+        tell(size)
+
+    async def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
+        """Download to a file: one request, or for a large one several side by side."""
+        source = f"{self.root}/{key}"
+        if size is None:
+            size = (await self.fs._info(source))["size"]
+        if size is None or size <= PART:
+            data = await self.fs._cat_file(source, **({"max_concurrency": 1} if self._s3 else {}))
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise damaged_on_the_way(sha256)
+            with open(path, "wb") as f:
+                f.write(data)
+            tell(len(data))
+            return len(data)
+        return await self._get_large(source, path, size, sha256, tell)
+
+    async def _get_large(self, source: str, path: str, size: int, sha256: str, tell: Tell) -> int:
+        loop = asyncio.get_running_loop()
+        digest = hashlib.sha256()
+        starts = range(0, size, PART)
+        ahead = 4
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        tasks: dict[int, asyncio.Task[bytes]] = {}
+        try:
+            for at, start in enumerate(starts):
+                for later in starts[at : at + ahead]:
+                    if later not in tasks:
+                        end = min(later + PART, size)
+                        tasks[later] = loop.create_task(
+                            self.fs._cat_file(source, start=later, end=end)
+                        )
+                data = await tasks.pop(start)
+                if len(data) != min(PART, size - start):
+                    raise damaged_on_the_way(sha256)
+                await loop.run_in_executor(None, _hash_and_write, digest, fd, data)
+                tell(len(data))
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            os.close(fd)
+        if digest.hexdigest() != sha256:
+            raise damaged_on_the_way(sha256)
+        return size
+
+    async def find(self, folder: str) -> Found:
+        """Every key below a folder."""
+        try:
+            found = await self.fs._find(f"{self.root}/{folder}", detail=True)
+        except FileNotFoundError as error:
+            if is_missing(error):
+                return {}
+            raise
+        return _keys(found, self.root)
+
+    async def delete(self, keys: list[str]) -> None:
+        """Remove keys."""
+        if self._read_only:
+            raise Unsupported("Remotes over http(s) are for reading")
+        paths = [f"{self.root}/{key}" for key in keys]
+        if self._s3:
+            for at in range(0, len(paths), 1000):
+                await self.fs._bulk_delete(paths[at : at + 1000])
+            return
+        for path in paths:
+            try:
+                await self.fs._rm_file(path)
+            except FileNotFoundError:
+                pass
+
+
+def _keys(found: dict[str, dict[str, Any]], root: str) -> Found:
+    prefix = root.strip("/") + "/"
+    keys: Found = {}
+    for name, info in found.items():
+        relative = name.lstrip("/")
+        if info.get("type", "file") != "file" or not relative.startswith(prefix):
+            continue
+        keys[relative[len(prefix) :]] = (int(info.get("size") or 0), _written(info))
+    return keys
+
+
+def _written(info: dict[str, Any]) -> float:
+    for name in ("LastModified", "mtime", "last_modified", "updated", "modified", "created"):
+        value: Any = info.get(name)
+        if isinstance(value, (int, float)):
+            return float(value)
+        if hasattr(value, "timestamp"):
+            return float(value.timestamp())
+        if isinstance(value, str):
+            from datetime import datetime
+
+            try:
+                return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+            except ValueError:
+                continue
+    return 0.0
+
+
+def _create(path: str, mode: int) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(path, flags, mode)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, mode)
+
+
+def _copy(path: str, target: int, tell: Tell) -> tuple[str, int]:
+    digest = hashlib.sha256()
+    count = 0
+    with open(path, "rb", buffering=0) as source:
+        while chunk := source.read(CHUNK):
+            digest.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(target, view) :]
+            count += len(chunk)
+            tell(len(chunk))
+    return digest.hexdigest(), count
+
+
+def _digest_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as f:
+        while chunk := f.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _hash_and_write(digest: Any, fd: int, data: bytes) -> None:
+    digest.update(data)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
