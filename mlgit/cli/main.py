@@ -37,6 +37,8 @@ COMMANDS = {
         "mlgit.cli.archive:archive",
         "Fold runs that have ended into one ref per experiment.",
     ),
+    "gc": ("mlgit.cli.gc:gc", "Remove objects that nothing names any more."),
+    "du": ("mlgit.cli.du:du", "Show what takes the space."),
     "fsck": ("mlgit.cli.fsck:fsck", "Check that everything that was logged can be read."),
     "reindex": ("mlgit.cli.reindex:reindex", "Throw the index away and make it again."),
     "completion": ("mlgit.cli.completion:completion", "Print a script that completes commands."),

@@ -230,19 +230,33 @@ def _archive(repo: Repository, roots: Roots, sha: str, ref: str) -> None:
 
 
 def _journals(repo: Repository, roots: Roots) -> None:
-    """What going runs logged; also what later lines replaced, and what is committed already."""
+    for entries in journal_entries(repo, roots.unreadable).values():
+        roots.entries |= entries
+
+
+def journal_entries(
+    repo: Repository, unreadable: list[Unreadable] | None = None
+) -> dict[str, set[Entry]]:
+    """What going runs logged, by run; what later lines replaced, or is committed, too.
+
+    Args:
+        repo: The repository.
+        unreadable: Gets the journals that can't be read.
+    """
     root = f"{repo.state_dir}/journal"
+    found: dict[str, set[Entry]] = {}
     for run_id in _listed(root):
         folder = f"{root}/{run_id}"
         for name in journal.names(folder):
             try:
                 for record in journal.read(folder, name).records:
                     if record[0] == "a":
-                        _, _, kind, sha, size, count = record[:6]
-                        roots.entries.add(Entry(kind, sha, size, count))
+                        found.setdefault(run_id, set()).add(Entry(*record[2:6]))
             except MlgitException as error:
-                where = f"{folder}/{name}"
-                roots.unreadable.append(Unreadable(where, error.message, error.hint))
+                if unreadable is not None:
+                    where = f"{folder}/{name}"
+                    unreadable.append(Unreadable(where, error.message, error.hint))
+    return found
 
 
 def oldest_journal(repo: Repository) -> float | None:

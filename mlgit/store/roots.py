@@ -62,7 +62,13 @@ class Roots:
     # -- commits
 
     def run(self, sha: str, where: str) -> None:
-        """A run's commit and its older ones: its own trailers tell where they end."""
+        """A run's commit and its older ones."""
+        for at, commit in self._run_commits(sha, where):
+            self._commits.add(at)
+            self.tree(commit.tree, where)
+
+    def _run_commits(self, sha: str, where: str) -> Iterator[tuple[str, Commit]]:
+        """Those that weren't looked at before; their own trailers tell where a run begins."""
         run_id = None
         pending = [sha]
         while pending:
@@ -70,14 +76,11 @@ class Roots:
             if at in self._commits:
                 continue
             commit = self._commit(at, where)
-            if commit is None:
-                continue
-            its_run = commit.trailers().get("Mlgit-Run")
-            if its_run is None or run_id not in (None, its_run):
+            its_run = commit.trailers().get("Mlgit-Run") if commit else None
+            if commit is None or its_run is None or run_id not in (None, its_run):
                 continue  # the code that it stands on, or another run that was accepted
             run_id = its_run
-            self._commits.add(at)
-            self.tree(commit.tree, where)
+            yield at, commit
             # Both parents, where two clones' changes were merged.
             pending += commit.parents
 
@@ -190,6 +193,16 @@ class Roots:
 
     def _note(self, where: str, error: MlgitException) -> None:
         self.unreadable.append(Unreadable(where, error.message, error.hint))
+
+
+def run_commits(repo: Repository, sha: str) -> list[str]:
+    """A run's newest commit and all of its older ones, as far as they can be read."""
+    roots = Roots(repo, lambda data, shown: Entry("f", "", 0))
+    found = []
+    for at, _ in roots._run_commits(sha, sha[:10]):
+        roots._commits.add(at)
+        found.append(at)
+    return found
 
 
 def read_artifacts(repo: Repository, blob: str, where: str) -> dict[str, Entry]:
