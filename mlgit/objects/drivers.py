@@ -10,11 +10,12 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from mlgit.exceptions import CorruptData, Unsupported
+from mlgit.objects.copying import Tell, copy_and_hash, digest_of, hash_and_write
 from mlgit.objects.failures import is_missing
 from mlgit.objects.parallel import Threads
 
@@ -26,7 +27,6 @@ _ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci",
 _READ_ONLY = {"http", "https"}
 
 Found = dict[str, tuple[int, float]]
-Tell = Callable[[int], None]
 
 
 class Driver(Protocol):
@@ -324,7 +324,7 @@ class AsyncDriver:
             tell(size)
             return
         loop = asyncio.get_running_loop()
-        check_sent(await loop.run_in_executor(None, _digest_of, path), sha256)
+        check_sent(await loop.run_in_executor(None, digest_of, path), sha256)
         if self._s3:
             part = max(PART, -(-size // 9000))
             options = {"chunksize": part, "max_concurrency": 4}
@@ -364,7 +364,7 @@ class AsyncDriver:
                 data = await tasks.pop(start)
                 if len(data) != min(PART, size - start):
                     raise damaged_on_the_way(sha256)
-                await loop.run_in_executor(None, _hash_and_write, digest, fd, data)
+                await loop.run_in_executor(None, hash_and_write, digest, fd, data)
                 tell(len(data))
         finally:
             for task in tasks.values():
@@ -438,32 +438,12 @@ def _create(path: str, mode: int) -> int:
 
 
 def _copy(path: str, target: int, tell: Tell) -> tuple[str, int]:
-    digest = hashlib.sha256()
-    count = 0
-    with open(path, "rb", buffering=0) as source:
-        while chunk := source.read(CHUNK):
-            digest.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(target, view) :]
-            count += len(chunk)
-            tell(len(chunk))
-    return digest.hexdigest(), count
-
-
-def _digest_of(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as f:
-        while chunk := f.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _hash_and_write(digest: Any, fd: int, data: bytes) -> None:
-    digest.update(data)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    source = os.open(path, os.O_RDONLY)
+    try:
+        digest = copy_and_hash(source, target, os.fstat(source).st_size, tell)
+    finally:
+        os.close(source)
+    return digest, os.fstat(target).st_size
 
 
 def _discard(path: str) -> None:

@@ -11,13 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist, from_os_error
+from mlgit.exceptions import (
+    CorruptData,
+    InvalidParameterValue,
+    MlgitException,
+    ResourceDoesNotExist,
+    from_os_error,
+)
+from mlgit.objects.checkout import checkout
+from mlgit.objects.copying import copy_and_hash, digest_of, write_all
 from mlgit.objects.manifest import Entry, format_manifest
 from mlgit.objects.users import FRESH, Use
-from mlgit.validation import MAX_ARTIFACT_DEPTH
 
-# Larger writes make ext4 look for larger free pages: at 1 MiB some take ten times as long.
-_CHUNK = 1 << 18
 _SMALL = 1 << 18
 _REMEMBERED = 10_000
 
@@ -71,7 +76,7 @@ class LocalObjects:
         if not self.keep(sha):
             try:
                 with self._temporary() as (fd, name):
-                    _write_all(fd, data)
+                    write_all(fd, data)
                     self._place(name, sha)
             except OSError as error:
                 raise from_os_error(error, "store an artifact") from error
@@ -117,15 +122,9 @@ class LocalObjects:
         if info.st_size <= _SMALL:
             data = _read_small(source)
             return self.put_bytes(data)._replace(kind=kind)
-        digest = hashlib.sha256()
-        size = 0
-        buffer = memoryview(bytearray(_CHUNK))
         with self._temporary() as (fd, name):
-            while count := os.readv(source, [buffer]):
-                digest.update(buffer[:count])
-                _write_all(fd, buffer[:count])
-                size += count
-            sha = digest.hexdigest()
+            sha = copy_and_hash(source, fd, info.st_size)
+            size = os.fstat(fd).st_size
             if self.keep(sha):
                 os.unlink(name)
             else:
@@ -147,30 +146,25 @@ class LocalObjects:
                 link leads back to a folder above it.
             StorageError, PermissionDenied: It can't be read, or an object written.
         """
-        return self._put_folder(path, ())
+        from mlgit.objects.folders import put_folder
 
-    def _put_folder(self, path: str, above: tuple[str, ...]) -> Entry:
-        real = os.path.realpath(path)
-        if real in above:
-            raise InvalidParameterValue(f"{path} is a link to a folder that holds it")
-        if len(above) >= MAX_ARTIFACT_DEPTH:
-            raise InvalidParameterValue(
-                f"{path} is {len(above)} folders deep", hint="log it packed, as one file"
-            )
-        try:
-            with os.scandir(path) as found:
-                items = sorted(found, key=lambda item: item.name)
-        except FileNotFoundError as error:
-            raise ResourceDoesNotExist(f"No such folder: {path}") from error
-        except OSError as error:
-            raise from_os_error(error, f"read the folder {path}") from error
-        entries = {}
-        for item in items:
-            if item.is_dir():
-                entries[item.name] = self._put_folder(item.path, (*above, real))
-            else:
-                entries[item.name] = self.put_file(item.path)
-        return self.put_manifest(entries)
+        return put_folder(self, path, self.put_file)
+
+    def move_folder(self, path: str) -> Entry:
+        """Store a folder that mlgit made itself: its files are moved in, not copied.
+
+        Nobody else may have it open, and it is gone afterwards. What is linked from
+        elsewhere, or is on another device, is copied.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            Those of ``put_folder``; what was moved by then is stored.
+        """
+        from mlgit.objects.folders import move_folder
+
+        return move_folder(self, path)
 
     def put_manifest(self, entries: dict[str, Entry], *, durable: bool = True) -> Entry:
         """Store a folder's manifest; its entries' objects must be stored already.
@@ -219,7 +213,7 @@ class LocalObjects:
         with self.open(sha256) as f:
             data = f.read()
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise self._damaged(sha256)
+            raise self.damaged(sha256)
         return data
 
     def copy_to(self, entry: Entry, path: str) -> None:
@@ -233,38 +227,43 @@ class LocalObjects:
             ResourceDoesNotExist: The object isn't here.
             CorruptData: Its bytes have another digest.
         """
-        digest = hashlib.sha256()
-        temporary = f"{path}.{os.getpid():x}.part"
-        with self.open(entry.sha256) as source:
-            try:
-                mode = 0o777 if entry.kind == "x" else 0o666
-                fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-                with os.fdopen(fd, "wb") as target:
-                    while chunk := source.read(_CHUNK):
-                        digest.update(chunk)
-                        target.write(chunk)
-                if digest.hexdigest() != entry.sha256:
-                    raise self._damaged(entry.sha256)
-                os.replace(temporary, path)
-            except OSError as error:
-                raise from_os_error(error, f"write {path}") from error
-            finally:
-                if os.path.exists(temporary):
-                    os.unlink(temporary)
+        checkout(self, entry, path, "copy")
 
-    def _damaged(self, sha256: str) -> CorruptData:
+    def checkout(self, entry: Entry, path: str, link: str = "auto") -> None:
+        """Write an object to a file, or a folder and all below; verified.
+
+        Args:
+            entry: What to write.
+            path: Where; a file there is replaced. In a folder that is there, files of other
+                names stay. The folder above must exist.
+            link: "copy"; "reflink": sharing blocks until one of both is written; "hardlink":
+                the object itself, read-only (executable files are copied); "auto": a reflink
+                where the file system has them, else a copy.
+
+        Raises:
+            ResourceDoesNotExist: An object isn't here.
+            CorruptData: One's bytes have another digest; it was put aside.
+            InvalidParameterValue: Something is in the way, or a name would lead elsewhere.
+            Unsupported: The file system has no such links.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        checkout(self, entry, path, link)
+
+    def damaged(self, sha256: str) -> CorruptData:
+        """Put aside an object whose bytes have another digest; the error that tells of it."""
+        try:
+            self.quarantine(sha256)
+        except MlgitException:
+            pass  # a clone that may only be read
         return CorruptData(
             f"The object {sha256} is damaged: its bytes have another digest",
-            hint=f"remove {self.path(sha256)} and log or fetch it again",
+            hint="it was put aside; fetch it (mlgit pull), or log it again",
         )
 
     def verify(self, sha256: str) -> bool:
         """Whether an object's bytes have the digest that it is named by."""
-        digest = hashlib.sha256()
-        with self.open(sha256) as f:
-            while chunk := f.read(_CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest() == sha256
+        self.open(sha256).close()  # tells what is wrong
+        return digest_of(self.path(sha256)) == sha256
 
     def is_whole(self, sha256: str, size: int) -> bool:
         """Whether an object is here with its size; one of another size is put aside."""
@@ -301,12 +300,13 @@ class LocalObjects:
         return f"{self.root}/tmp/{os.getpid():x}-{id(self):x}-{next(self._counter):x}"
 
     def place(self, temporary: str, sha256: str) -> None:
-        """Make a file under a temporary name, whose digest was checked, an object."""
-        try:
-            os.chmod(temporary, 0o444)
-            self._place(temporary, sha256)
-        except OSError as error:
-            raise from_os_error(error, "store an object") from error
+        """Make a file on the objects' device, whose digest was checked, an object.
+
+        Raises:
+            OSError: It can't be renamed there.
+        """
+        os.chmod(temporary, 0o444)
+        self._place(temporary, sha256)
 
     def all(self) -> Iterator[str]:
         """The names of all objects here, in order."""
@@ -344,12 +344,6 @@ class LocalObjects:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.rename(temporary, path)
-
-
-def _write_all(fd: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _read_small(fd: int) -> bytes:

@@ -26,6 +26,9 @@ _FIRST_ATTEMPTS = 4
 _LONGEST_WAIT = 15.0
 
 
+_Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
+
+
 class Threads:
     """A pool of daemon threads: whoever is interrupted needn't wait for a blocked one.
 
@@ -35,9 +38,7 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = (
-            queue.SimpleQueue()
-        )
+        self._jobs: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._started = 0
 
@@ -50,15 +51,23 @@ class Threads:
             threading.Thread(target=self._work, name="mlgit-transfer", daemon=True).start()
         return future
 
+    def close(self) -> None:
+        """Let the threads end when they have done what was begun."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
     def _work(self) -> None:
         while True:
-            future, function, arguments = self._jobs.get()
+            call = self._jobs.get()
+            if call is None:
+                return
+            future, function, arguments = call
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function(*arguments))
                 except BaseException as error:
                     future.set_exception(error)
-            del future, function, arguments
+            del call, future, function, arguments
             self._idle.release()
 
 

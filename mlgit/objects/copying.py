@@ -1,0 +1,120 @@
+"""Bytes from one file to another, hashed on the way.
+
+The digest is of the bytes that were written, whatever else happens to the source meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+# Larger writes make ext4 look for larger free pages: at 1 MiB some take ten times as long.
+CHUNK = 1 << 18
+# From here on a second thread that hashes is worth its start.
+_LARGE = 8 << 20
+_AHEAD = 16
+# ioctl_ficlone(2)
+_FICLONE = 0x40049409
+
+Tell = Callable[[int], None]
+
+
+def copy_and_hash(source: int, target: int, expected: int = 0, tell: Tell | None = None) -> str:
+    """Copy what is left of a file.
+
+    Args:
+        source: A descriptor that is open for reading.
+        target: One that is open for writing.
+        expected: About how many bytes there are.
+        tell: Is told of bytes that are done.
+
+    Returns:
+        The SHA-256 of what was written, in hex.
+    """
+    if expected < _LARGE:
+        digest = hashlib.sha256()
+        buffer = memoryview(bytearray(min(CHUNK, max(expected + 1, 1 << 12))))
+        while count := os.readv(source, [buffer]):
+            digest.update(buffer[:count])
+            write_all(target, buffer[:count])
+            if tell is not None:
+                tell(count)
+        return digest.hexdigest()
+    return _copy_large(source, target, tell)
+
+
+def _copy_large(source: int, target: int, tell: Tell | None) -> str:
+    """Hashing and writing take about as long as each other: each gets a thread."""
+    import queue
+    import threading
+
+    digest = hashlib.sha256()
+    free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+    full: queue.SimpleQueue[tuple[memoryview, int] | None] = queue.SimpleQueue()
+    for _ in range(_AHEAD):
+        free.put(memoryview(bytearray(CHUNK)))
+
+    def hash_all() -> None:
+        while (found := full.get()) is not None:
+            buffer, count = found
+            digest.update(buffer[:count])
+            free.put(buffer)
+
+    thread = threading.Thread(target=hash_all, name="mlgit-hash", daemon=True)
+    thread.start()
+    try:
+        buffer = free.get()
+        while count := os.readv(source, [buffer]):
+            full.put((buffer, count))
+            write_all(target, buffer[:count])
+            if tell is not None:
+                tell(count)
+            buffer = free.get()
+    finally:
+        full.put(None)
+        thread.join()
+    return digest.hexdigest()
+
+
+def digest_of(path: str, tell: Tell | None = None) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(fd).st_size
+        buffer = memoryview(bytearray(min(CHUNK, max(size + 1, 1 << 12))))
+        while count := os.readv(fd, [buffer]):
+            digest.update(buffer[:count])
+            if tell is not None:
+                tell(count)
+    finally:
+        os.close(fd)
+    return digest.hexdigest()
+
+
+def hash_and_write(digest: Any, fd: int, data: bytes) -> None:
+    """Write bytes, and add them to a digest."""
+    digest.update(data)
+    write_all(fd, data)
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write bytes, however many calls that takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def clone(source: int, target: int) -> bool:
+    """Make a file share another's blocks until one is written; False where that can't be."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        return False
+    return True
