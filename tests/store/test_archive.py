@@ -517,7 +517,9 @@ def test_folding_while_runs_end_and_change(
         stop.set()
         keeper.join()
     assert all(code == 0 for code, _ in told)
-    assert all(code == 0 and times > 1 for code, times in [_wait(*f) for f in folders])
+    ended = [_wait(*f) for f in folders]
+    # One of them may have found nothing to do: the other was always first.
+    assert [code for code, _ in ended] == [0, 0] and sum(times for _, times in ended) > 1
     fold(fresh(repo_dir))
     store = fresh(repo_dir)
     made = {run_id: late for _, found in told for run_id, late in found.items()}

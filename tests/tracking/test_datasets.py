@@ -59,6 +59,8 @@ FRAMES = {
 
 @pytest.mark.parametrize("name", sorted(FRAMES))
 def test_frames_have_mlflows_digest_and_schema(name: str) -> None:
+    if name == "durations" and int(pd.__version__.split(".")[0]) < 3:
+        pytest.skip("pandas before 3 keeps durations in another unit, which MLflow's digest tells")
     make, digest, types = FRAMES[name]
     dataset = from_pandas(make(), source="x.csv")
     found = dataset.to_dict()
