@@ -5,6 +5,7 @@ Nothing is changed: each problem comes with what a person can do about it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,16 +15,21 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.batch import ObjectBatch
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
-from mlgit.store import journal, names, results, rows
+from mlgit.store import journal, names, reach, results, rows
 from mlgit.store.archive_record import Link, links, read_archive, stands_on
 from mlgit.store.experiment_record import read_experiment
 from mlgit.store.gitstore import GitStore
 from mlgit.store.overview import histories
+from mlgit.store.pointers import parse_pointer
 from mlgit.store.record import Record, last_of
 from mlgit.store.runtree import RunTree, write_commit
 
 Progress = Callable[[int, int], None]
 _FETCH = "fetch it from a clone that has it; the record itself is whole"
+_AGAIN = (
+    "it was put aside, to objects/damaged/; fetch it again (mlgit pull, or mlgit checkout for data) "
+    "or log the same bytes again"
+)
 _REINDEX = "mlgit reindex makes the index again"
 
 
@@ -49,7 +55,7 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("runs", "experiments", "archives", "journals", "objects"), 0
+            ("runs", "experiments", "archives", "journals", "pointers", "objects"), 0
         )
     )
 
@@ -58,16 +64,25 @@ class Report:
         return asdict(self)
 
 
-def check(store: GitStore, *, objects: bool = True, progress: Progress | None = None) -> Report:
-    """Check a repository's refs, records, journals, objects and index.
+def check(
+    store: GitStore,
+    *,
+    objects: bool = True,
+    quarantine: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Check a repository's refs, records, journals, objects, pointers to data and index.
 
     Args:
         store: The store.
         objects: Read every artifact of this clone and compare its digest; False looks at
             the records alone.
+        quarantine: Put damaged artifacts aside, so that they can be fetched or logged again.
         progress: Called now and then with how many of how many things are checked.
     """
-    return _Check(store, objects, progress or (lambda done, total: None)).run()
+    looks = _Check(store, objects, progress or (lambda done, total: None))
+    looks.quarantine = quarantine
+    return looks.run()
 
 
 class _Nowhere(ObjectBatch):
@@ -87,6 +102,8 @@ class _Check:
         self.report = Report()
         self.records: dict[str, tuple[str, str, Record]] = {}
         self.looked_at: dict[str, bool] = {}
+        self.quarantine = False
+        self.aside: set[str] = set()
 
     def run(self) -> Report:
         damaged: list[str] = []
@@ -103,6 +120,7 @@ class _Check:
         self.journals()
         self.index()
         if self.with_objects:
+            self.pointers()
             self.objects()
         return self.report
 
@@ -212,7 +230,9 @@ class _Check:
         if sha256 not in self.looked_at:
             self.looked_at[sha256] = self.is_good(sha256)
         good = self.looked_at[sha256]
-        if not good and not self.store.objects.has(sha256):
+        if not good and sha256 in self.aside:
+            self.add(where, f"artifact {path}: its object {sha256} was damaged", _AGAIN)
+        elif not good and not self.store.objects.has(sha256):
             self.add(where, f"artifact {path}: its object {sha256} isn't in this clone", _FETCH)
         elif not good:
             self.add(where, f"artifact {path}: its object {sha256} is damaged", self.remedy(sha256))
@@ -221,12 +241,30 @@ class _Check:
     def is_good(self, sha256: str) -> bool:
         self.report.counts["objects"] += 1
         try:
-            return self.store.objects.verify(sha256)
+            if self.store.objects.verify(sha256):
+                return True
         except (ResourceDoesNotExist, OSError):
             return False
+        if self.quarantine:
+            self.store.objects.quarantine(sha256)
+            self.aside.add(sha256)
+        return False
 
     def remedy(self, sha256: str) -> str:
         return f"remove {self.store.objects.path(sha256)} and log or fetch it again"
+
+    def pointers(self) -> None:
+        """What the pointers of the worktree's files name, as far as it is here."""
+        worktree = self.store.repo.worktree
+        for path in reach.pointer_files(worktree) if worktree else ():
+            self.report.counts["pointers"] += 1
+            self.guarded(path, lambda at=path: self.pointer(at))  # type: ignore[misc]
+
+    def pointer(self, path: str) -> None:
+        with open(path, "rb") as f:
+            found = parse_pointer(f.read(), os.path.basename(path))
+        if self.store.objects.has(found.entry.sha256) or not self.store.repo.remotes():
+            self.entries(path, {found.path: found.entry}, "")
 
     def objects(self) -> None:
         """Those objects here that no run names: of going runs, or of none."""
@@ -235,9 +273,8 @@ class _Check:
                 self.looked_at[sha256] = self.is_good(sha256)
                 if not self.looked_at[sha256]:
                     path = self.store.objects.path(sha256)
-                    self.add(
-                        path, "this object is damaged; no committed run names it", f"rm {path}"
-                    )
+                    hint = _AGAIN if sha256 in self.aside else f"rm {path}"
+                    self.add(path, "this object is damaged; no committed run names it", hint)
 
     # -- journals
 
