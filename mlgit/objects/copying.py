@@ -96,6 +96,17 @@ def digest_of(path: str, tell: Tell | None = None) -> str:
     return digest.hexdigest()
 
 
+def read_at(fd: int, start: int, length: int, digest: Any) -> bytes:
+    """Bytes of a file from a place on, added to a digest."""
+    parts = []
+    while length and (data := os.pread(fd, length, start)):
+        digest.update(data)
+        parts.append(data)
+        start += len(data)
+        length -= len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
 def hash_and_write(digest: Any, fd: int, data: bytes) -> None:
     """Write bytes, and add them to a digest."""
     digest.update(data)

@@ -17,14 +17,14 @@ from typing import Any, Protocol
 from mlgit.exceptions import CorruptData, Unsupported
 from mlgit.objects.copying import Tell, copy_and_hash, digest_of, hash_and_write
 from mlgit.objects.failures import is_missing
-from mlgit.objects.parallel import Threads
+from mlgit.objects.parallel import Threads, again
 
 CHUNK = 1 << 20
-# One request's worth of a large file.
+# One request's worth of a large file, and how many of one file are under way at once.
 PART = 8 << 20
+_AHEAD = 4
 # Whose put is atomic, so that no temporary name is needed.
 _ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"}
-_READ_ONLY = {"http", "https"}
 
 Found = dict[str, tuple[int, float]]
 
@@ -41,8 +41,8 @@ class Driver(Protocol):
     def start(self, method: str, *arguments: Any) -> Future[Any]:
         """Begin one of the methods below."""
 
-    def exists(self, key: str) -> Any:
-        """Whether there is such a key."""
+    def size(self, key: str) -> Any:
+        """How many bytes are under a key; None where there is none, -1 where none tells."""
 
     def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> Any:
         """Upload a file."""
@@ -101,9 +101,12 @@ class FolderDriver:
         """Begin a method in a thread."""
         return self._threads.start(getattr(self, method), *arguments)
 
-    def exists(self, key: str) -> bool:
-        """Whether there is such a file."""
-        return os.path.exists(f"{self.root}/{key}")
+    def size(self, key: str) -> int | None:
+        """How large a file is, or None where there is none."""
+        try:
+            return os.stat(f"{self.root}/{key}").st_size
+        except FileNotFoundError:
+            return None
 
     def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
         """Copy a file in: to a temporary name, then renamed."""
@@ -116,6 +119,8 @@ class FolderDriver:
             finally:
                 os.close(fd)
             check_sent(digest, sha256)
+            if self.size(key) == size:
+                return  # somebody else was quicker
             try:
                 os.rename(temporary, target)
             except FileNotFoundError:
@@ -180,28 +185,34 @@ class SyncDriver:
         self.fs = fs
         self.root = root
         self._atomic = scheme in _ATOMIC
-        # One connection, as sftp has it, is for one thread.
-        self._threads = Threads(1 if scheme in ("sftp", "ssh", "smb", "ftp") else self.parallel)
+        self._folders: set[str] = set()
+        if scheme in ("sftp", "ssh", "smb", "ftp"):
+            self.parallel = 1  # one connection is for one thread
+        self._threads = Threads(self.parallel)
 
     def start(self, method: str, *arguments: Any) -> Future[Any]:
         """Begin a method in a thread."""
         return self._threads.start(getattr(self, method), *arguments)
 
-    def exists(self, key: str) -> bool:
-        """Whether there is such a key."""
+    def size(self, key: str) -> int | None:
+        """How many bytes are under a key, or None where there is none."""
         try:
-            self.fs.info(f"{self.root}/{key}")
+            return _size(self.fs.info(f"{self.root}/{key}"))
         except FileNotFoundError:
-            return False
-        return True
+            return None
+
+    def _make(self, folder: str) -> None:
+        if folder not in self._folders:
+            self.fs.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
 
     def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
         """Upload a file."""
         target = f"{self.root}/{key}"
         name = target if self._atomic else f"{self.root}/objects/tmp/{uuid.uuid4().hex}"
         if not self._atomic:
-            self.fs.makedirs(f"{self.root}/objects/tmp", exist_ok=True)
-            self.fs.makedirs(os.path.dirname(target), exist_ok=True)
+            self._make(f"{self.root}/objects/tmp")
+            self._make(os.path.dirname(target))
         if size <= PART:
             with open(path, "rb") as small:
                 data = small.read()
@@ -214,9 +225,14 @@ class SyncDriver:
             try:
                 self.fs.mv(name, target)
             except OSError:
-                if not self.exists(key):  # sftp doesn't rename over what somebody else put
-                    raise
-                self.fs.rm_file(name)
+                # sftp doesn't rename over what is there
+                if self.size(key) in (None, size):
+                    if self.size(key) is None:
+                        raise
+                    self.fs.rm_file(name)
+                else:
+                    self.fs.rm_file(target)
+                    self.fs.mv(name, target)
 
     def _put_large(self, path: str, name: str, sha256: str, tell: Tell) -> None:
         digest = hashlib.sha256()
@@ -263,7 +279,7 @@ class SyncDriver:
 
 
 class AsyncDriver:
-    """An asynchronous file system of fsspec, such as s3fs: many requests in one loop.
+    """An asynchronous file system of fsspec, such as gcsfs: many requests in one loop.
 
     Args:
         fs: The file system.
@@ -276,8 +292,6 @@ class AsyncDriver:
     def __init__(self, fs: Any, root: str, scheme: str) -> None:
         self.fs = fs
         self.root = root
-        self._s3 = scheme in ("s3", "s3a")
-        self._read_only = scheme in _READ_ONLY
         self._atomic = scheme in _ATOMIC
 
     def start(self, method: str, *arguments: Any) -> Future[Any]:
@@ -285,85 +299,75 @@ class AsyncDriver:
         made: Coroutine[Any, Any, Any] = getattr(self, method)(*arguments)
         return asyncio.run_coroutine_threadsafe(made, self.fs.loop)
 
-    async def exists(self, key: str) -> bool:
-        """Whether there is such a key."""
-        path = f"{self.root}/{key}"
+    async def size(self, key: str) -> int | None:
+        """How many bytes are under a key, or None where there is none."""
         try:
-            if self._s3:
-                bucket, name, _ = self.fs.split_path(path)
-                await self.fs._call_s3("head_object", Bucket=bucket, Key=name)
-            elif self._read_only:
-                return bool(await self.fs._exists(path))
-            else:
-                await self.fs._info(path)
+            return _size(await self.fs._info(f"{self.root}/{key}"))
         except Exception as error:
             if is_missing(error):
-                return False
+                return None
             raise
-        return True
 
     async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
         """Upload a file."""
-        if self._read_only:
-            raise Unsupported(
-                "Remotes over http(s) are for reading",
-                hint="push to another remote, such as s3://, sftp:// or a folder",
-            )
         target = f"{self.root}/{key}"
-        options: dict[str, Any] = {}
+        name = target if self._atomic else f"{self.root}/objects/tmp/{uuid.uuid4().hex}"
         if size <= PART:
             with open(path, "rb") as f:
                 data = f.read()
-            digest = hashlib.sha256(data)
-            check_sent(digest.hexdigest(), sha256)
-            if self._s3:  # which then refuses what isn't the object
-                import base64
-
-                options["ChecksumSHA256"] = base64.b64encode(digest.digest()).decode()
-            await self.fs._pipe_file(target, data, **options)
-            tell(size)
-            return
-        loop = asyncio.get_running_loop()
-        check_sent(await loop.run_in_executor(None, digest_of, path), sha256)
-        if self._s3:
-            part = max(PART, -(-size // 9000))
-            options = {"chunksize": part, "max_concurrency": 4}
-        await self.fs._put_file(path, target, **options)
+            check_sent(hashlib.sha256(data).hexdigest(), sha256)
+            await self.fs._pipe_file(name, data)
+        else:
+            loop = asyncio.get_running_loop()
+            check_sent(await loop.run_in_executor(None, digest_of, path), sha256)
+            await self.fs._put_file(path, name)
+        if name != target:
+            await self.fs._cp_file(name, target)
+            await self.fs._rm_file(name)
         tell(size)
 
     async def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
         """Download to a file: one request, or for a large one several side by side."""
-        source = f"{self.root}/{key}"
         if size is None:
-            size = (await self.fs._info(source))["size"]
-        if size is None or size <= PART:
-            data = await self.fs._cat_file(source, **({"max_concurrency": 1} if self._s3 else {}))
-            if hashlib.sha256(data).hexdigest() != sha256:
-                raise damaged_on_the_way(sha256)
-            with open(path, "wb") as f:
-                f.write(data)
-            tell(len(data))
-            return len(data)
-        return await self._get_large(source, path, size, sha256, tell)
+            size = await self.size(key)
+            if size is None:
+                raise FileNotFoundError(key)
+        if size > PART:
+            return await self._get_large(key, path, size, sha256, tell)
+        data = await self._read(key)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise damaged_on_the_way(sha256)
+        with open(path, "wb") as f:
+            f.write(data)
+        tell(len(data))
+        return len(data)
 
-    async def _get_large(self, source: str, path: str, size: int, sha256: str, tell: Tell) -> int:
+    async def _read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
+        data: bytes = await self.fs._cat_file(f"{self.root}/{key}", start=start, end=end)
+        return data
+
+    async def _read_part(self, key: str, start: int, end: int, sha256: str) -> bytes:
+        async def read() -> bytes:
+            data = await self._read(key, start, end)
+            if len(data) != end - start:
+                raise damaged_on_the_way(sha256)
+            return data
+
+        return await again(read)
+
+    async def _get_large(self, key: str, path: str, size: int, sha256: str, tell: Tell) -> int:
         loop = asyncio.get_running_loop()
         digest = hashlib.sha256()
         starts = range(0, size, PART)
-        ahead = 4
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         tasks: dict[int, asyncio.Task[bytes]] = {}
         try:
             for at, start in enumerate(starts):
-                for later in starts[at : at + ahead]:
-                    if later not in tasks:
-                        end = min(later + PART, size)
-                        tasks[later] = loop.create_task(
-                            self.fs._cat_file(source, start=later, end=end)
-                        )
+                for begin in starts[at : at + _AHEAD]:
+                    if begin not in tasks:
+                        part = self._read_part(key, begin, min(begin + PART, size), sha256)
+                        tasks[begin] = loop.create_task(part)
                 data = await tasks.pop(start)
-                if len(data) != min(PART, size - start):
-                    raise damaged_on_the_way(sha256)
                 await loop.run_in_executor(None, hash_and_write, digest, fd, data)
                 tell(len(data))
         finally:
@@ -385,19 +389,54 @@ class AsyncDriver:
         return _keys(found, self.root)
 
     async def delete(self, keys: list[str]) -> None:
-        """Remove keys."""
-        if self._read_only:
-            raise Unsupported("Remotes over http(s) are for reading")
-        paths = [f"{self.root}/{key}" for key in keys]
-        if self._s3:
-            for at in range(0, len(paths), 1000):
-                await self.fs._bulk_delete(paths[at : at + 1000])
-            return
-        for path in paths:
+        """Remove keys; those that aren't there are no error."""
+        for key in keys:
             try:
-                await self.fs._rm_file(path)
+                await self.fs._rm_file(f"{self.root}/{key}")
             except FileNotFoundError:
                 pass
+
+
+class HttpDriver(AsyncDriver):
+    """A web server that serves a remote's folder: for reading."""
+
+    async def size(self, key: str) -> int | None:
+        """How many bytes are under a key; fsspec takes a server that is down for a no."""
+        session = await self.fs.set_session()
+        async with session.head(f"{self.root}/{key}", allow_redirects=True) as answer:
+            if answer.status in (404, 410):
+                return None
+            answer.raise_for_status()
+            return int(answer.headers.get("Content-Length", -1))
+
+    async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+        """Refuse."""
+        raise Unsupported(
+            "Remotes over http(s) are for reading",
+            hint="push to another remote, such as s3://, sftp:// or a folder",
+        )
+
+    async def _get_large(self, key: str, path: str, size: int, sha256: str, tell: Tell) -> int:
+        """One request: not every server knows ranges."""
+        await self.fs._get_file(f"{self.root}/{key}", path)
+        loop = asyncio.get_running_loop()
+        if await loop.run_in_executor(None, digest_of, path) != sha256:
+            raise damaged_on_the_way(sha256)
+        tell(size)
+        return size
+
+    async def find(self, folder: str) -> Found:
+        """Refuse: there is no telling what a web server has."""
+        raise Unsupported("A remote over http(s) can't be listed")
+
+    async def delete(self, keys: list[str]) -> None:
+        """Refuse."""
+        raise Unsupported("Remotes over http(s) are for reading")
+
+
+def _size(info: dict[str, Any]) -> int:
+    size = info.get("size")
+    return -1 if size is None else int(size)
 
 
 def _keys(found: dict[str, dict[str, Any]], root: str) -> Found:

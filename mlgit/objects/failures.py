@@ -15,6 +15,7 @@ from mlgit.exceptions import (
     PermissionDenied,
     RemoteUnavailable,
     ResourceDoesNotExist,
+    StorageError,
     Unsupported,
     from_os_error,
 )
@@ -114,6 +115,8 @@ def may_pass(error: BaseException) -> bool:
     if isinstance(error, MlgitException):
         return isinstance(error, CorruptData) and getattr(error, "in_transit", False)
     code, status = _answer(error)
+    if status in (501, 505, 507):
+        return False  # can't be done there; is full
     if code in _PASSING_CODES or status >= 500 or status in (408, 425, 429):
         return True
     if status >= 400:
@@ -167,6 +170,8 @@ def explain(error: Exception, doing: str, where: str, scheme: str) -> MlgitExcep
             f"{where} refuses these credentials to {doing}: {text}",
             hint="check which credentials are in use, and what they may do there",
         )
+    if status == 507 or "StorageFull" in code:
+        return StorageError(f"No space left at {where}: {text}", hint="free some space there")
     if isinstance(error, FileNotFoundError):
         return ResourceDoesNotExist(what, hint="check the remote's URL: mlgit remote list")
     if isinstance(error, NotImplementedError):

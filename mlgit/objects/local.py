@@ -265,17 +265,24 @@ class LocalObjects:
         self.open(sha256).close()  # tells what is wrong
         return digest_of(self.path(sha256)) == sha256
 
-    def is_whole(self, sha256: str, size: int) -> bool:
-        """Whether an object is here with its size; one of another size is put aside."""
+    def size(self, sha256: str, expected: int | None = None) -> int | None:
+        """An object's size, or None where it isn't here.
+
+        Args:
+            sha256: Its name.
+            expected: What it should be, where that is known. One of another size is read,
+                and put aside if it is damaged.
+        """
         try:
             found = os.stat(self.path(sha256)).st_size
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise from_os_error(error, f"look at the object {sha256}") from error
-        if found != size:
-            self.quarantine(sha256)
-        return found == size
+        if expected is None or found == expected or self.verify(sha256):
+            return found
+        self.quarantine(sha256)
+        return None
 
     def quarantine(self, sha256: str) -> None:
         """Put a damaged object aside, to ``damaged/``, so that it can be fetched again."""

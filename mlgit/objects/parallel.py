@@ -6,12 +6,13 @@ decides what is tried again. So there is one place that waits, and Ctrl-C ends i
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +25,7 @@ _ATTEMPTS = 8
 # Where nothing has worked yet, the address is more likely wrong than the network bad.
 _FIRST_ATTEMPTS = 4
 _LONGEST_WAIT = 15.0
+_TICK = 0.2
 
 
 _Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
@@ -87,6 +89,7 @@ def run(
     limit: int,
     budget: int = 0,
     weight: Callable[[T], int] = lambda item: 0,
+    idle: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[T, R | None, Exception | None]]:
     """Do something with every item, several at once, and tell of each as it is done.
 
@@ -96,6 +99,7 @@ def run(
         limit: How many at once.
         budget: What the weights of those under way may add up to; 0 is any.
         weight: What one takes of the budget while it is under way.
+        idle: Called now and then while there is nothing but waiting.
 
     Yields:
         The item with its result, or with the error that stayed after all attempts. Whoever
@@ -137,13 +141,13 @@ def run(
                 held = None
             if not running and not later:
                 return
-            pause = max(0.0, later[0][0] - time.monotonic()) if later else None
-            if not running and pause is not None:
-                time.sleep(pause)
-                continue
+            wait = _TICK
+            if later and len(running) < limit:
+                wait = min(wait, max(0.001, later[0][0] - time.monotonic()))
             try:
-                job, future = done.get(timeout=pause if len(running) < limit else None)
+                job, future = done.get(timeout=wait)
             except queue.Empty:
+                idle()
                 continue
             del running[id(job)]
             used -= job.size
@@ -154,7 +158,7 @@ def run(
             elif not isinstance(error, Exception):
                 raise error
             elif may_pass(error) and job.attempt < (_ATTEMPTS if worked else _FIRST_ATTEMPTS):
-                heapq.heappush(later, (time.monotonic() + _wait(job.attempt), id(job), job))
+                heapq.heappush(later, (time.monotonic() + pause(job.attempt), id(job), job))
             else:
                 yield job.item, None, error
     finally:
@@ -162,6 +166,23 @@ def run(
             future.cancel()
 
 
-def _wait(attempt: int) -> float:
+async def again(do: Callable[[], Awaitable[R]], attempts: int = 5) -> R:
+    """Do a part of a job, and again where what stopped it may pass.
+
+    Args:
+        do: Makes what is to be awaited.
+        attempts: How often at most.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return await do()
+        except Exception as error:
+            if not may_pass(error):
+                raise
+        await asyncio.sleep(pause(attempt))
+    return await do()
+
+
+def pause(attempt: int) -> float:
     """Longer each time, and never in step with who failed at the same moment."""
     return float(min(_LONGEST_WAIT, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))

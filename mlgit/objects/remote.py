@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist
-from mlgit.objects.drivers import AsyncDriver, Driver, FolderDriver, SyncDriver
+from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
+from mlgit.objects.drivers import AsyncDriver, Driver, FolderDriver, HttpDriver, SyncDriver
 from mlgit.objects.failures import explain, is_missing, missing_driver
 from mlgit.objects.parallel import run
-
-T = TypeVar("T")
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _KEY = re.compile(r"^objects/sha256/([0-9a-f]{2})/([0-9a-f]{62})\Z")
@@ -90,7 +87,9 @@ class RemoteObjects:
 
             options = {"use_listings_cache": False, **self.options}
             if self.scheme in ("s3", "s3a"):
-                options = _s3_options(options)
+                from mlgit.objects.s3 import S3Driver, s3_options
+
+                options = s3_options(options)
             fs, root = fsspec.core.url_to_fs(self.url.rstrip("/"), **options)
         except ImportError as error:
             raise missing_driver(self.scheme, self.where) from error
@@ -103,54 +102,61 @@ class RemoteObjects:
             raise explain(error, "connect", self.where, self.scheme) from error
         except Exception as error:
             raise explain(error, "connect", self.where, self.scheme) from error
-        make = AsyncDriver if getattr(fs, "async_impl", False) else SyncDriver
+        make: type[AsyncDriver | SyncDriver] = SyncDriver
+        if self.scheme in ("s3", "s3a"):
+            make = S3Driver
+        elif getattr(fs, "async_impl", False):
+            make = HttpDriver if self.scheme in ("http", "https") else AsyncDriver
         return make(fs, root.rstrip("/"), self.scheme)
 
-    def wait(self, future: Future[T], doing: str) -> T:
-        """The result of something that was begun; a driver's error as mlgit's."""
-        try:
-            return future.result()
-        except Exception as error:
-            raise explain(error, doing, self.where, self.scheme) from error
-        finally:
-            future.cancel()
-
-    def missing(self, shas: Iterable[str]) -> set[str]:
+    def missing(self, shas: Iterable[str] | Mapping[str, int | None]) -> set[str]:
         """Which of some objects aren't there.
 
+        Args:
+            shas: Their names; where it is a mapping to sizes, one of another size, which a
+                crash may leave, isn't there either.
+
         Raises:
-            PermissionDenied, ResourceDoesNotExist, StorageError: The remote can't be asked.
+            PermissionDenied, ResourceDoesNotExist, RemoteUnavailable: It can't be asked.
         """
-        wanted = set(shas)
-        if not wanted:
-            return wanted
-        if self.scheme in ("http", "https") or len(wanted) <= _FEW:
-            return self._missing_one_by_one(wanted)
+        sizes: Mapping[str, int | None]
+        sizes = shas if isinstance(shas, Mapping) else dict.fromkeys(shas)
+        if self._better_one_by_one(len(sizes)):
+            there = dict(self._sizes(sizes))
+        else:
+            there = self._listed(sizes)
+        return {
+            sha
+            for sha, size in sizes.items()
+            if there.get(sha) is None or (size is not None and there[sha] not in (size, -1))
+        }
+
+    def _better_one_by_one(self, count: int) -> bool:
+        return count <= _FEW or self.scheme in ("http", "https")
+
+    def _listed(self, wanted: Iterable[str]) -> dict[str, int | None]:
+        """What is there, found by listing it, or by asking if there is too much."""
         prefixes = {sha[:2] for sha in wanted}
         probe = min(prefixes)
-        there = set(self._find(f"objects/sha256/{probe}"))
+        there = self._find(f"objects/sha256/{probe}")
         total = len(there) * 256
+        if len(prefixes) + total // _PAGE > len(prefixes | set(wanted)):
+            return dict(self._sizes(wanted))
         if isinstance(self.driver, FolderDriver) or total > _FLAT:
-            if len(prefixes) + total // _PAGE > len(wanted):
-                return self._missing_one_by_one(wanted)
             for found in self._find_many(prefixes - {probe}):
                 there.update(found)
         else:
-            there.update(self._find("objects/sha256"))
-        return wanted - there
+            there = self._find("objects/sha256")
+        return {sha: size for sha, (size, _) in there.items()}
 
-    def _missing_one_by_one(self, wanted: set[str]) -> set[str]:
-        missing = set()
+    def _sizes(self, wanted: Iterable[str]) -> Iterator[tuple[str, int | None]]:
         driver = self.driver
-        for sha, found, error in run(
-            wanted, lambda sha: driver.start("exists", key_of(sha)), limit=driver.parallel
+        for sha, size, error in run(
+            wanted, lambda sha: driver.start("size", key_of(sha)), limit=driver.parallel
         ):
             if error is not None:
-                doing = "ask for objects"
-                raise explain(error, doing, self.where, self.scheme) from error
-            if not found:
-                missing.add(sha)
-        return missing
+                raise explain(error, "ask for objects", self.where, self.scheme) from error
+            yield sha, size
 
     def _find(self, folder: str) -> dict[str, tuple[int, float]]:
         return next(self._find_in([folder]))
@@ -205,24 +211,19 @@ class RemoteObjects:
             if os.path.exists(temporary):
                 os.unlink(temporary)
 
-    def _do(self, doing: str, method: str, *arguments: Any) -> Any:
+    def _do(self, doing: str, method: str, *arguments: Any) -> None:
         driver = self.driver
-        for _, result, error in run(
-            [method], lambda method: driver.start(method, *arguments), limit=1
-        ):
+        for _, _, error in run([method], lambda method: driver.start(method, *arguments), limit=1):
             if error is not None:
-                raise self.explained(error, doing, arguments) from error
-            return result
+                raise self.explained(error, doing, arguments[3]) from error
 
-    def explained(self, error: Exception, doing: str, arguments: tuple[Any, ...]) -> Exception:
-        """A driver's error as mlgit's, where what was asked for may just not be there."""
-        if not isinstance(error, CorruptData) and doing.startswith("download"):
-            if is_missing(error):
-                sha256 = arguments[3]
-                return ResourceDoesNotExist(
-                    f"The object {sha256} isn't at {self.where}",
-                    hint="whoever has it can upload it: mlgit push",
-                )
+    def explained(self, error: Exception, doing: str, sha256: str) -> Exception:
+        """A driver's error with an object as mlgit's: it may just not be there."""
+        if doing.startswith("download") and is_missing(error):
+            return ResourceDoesNotExist(
+                f"The object {sha256} isn't at {self.where}",
+                hint="whoever has it can upload it: mlgit push",
+            )
         return explain(error, doing, self.where, self.scheme)
 
     def list(self) -> Iterator[tuple[str, int, float]]:
@@ -247,15 +248,3 @@ class RemoteObjects:
         for _, _, error in run(batches, lambda batch: driver.start("delete", batch), limit=8):
             if error is not None:
                 raise explain(error, "delete objects", self.where, self.scheme) from error
-
-
-def _s3_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Connections enough for all that runs at once, and retries in one place: ours."""
-    config = {
-        "max_pool_connections": 64,
-        "connect_timeout": 15,
-        "read_timeout": 60,
-        "retries": {"mode": "standard", "total_max_attempts": 2},
-        **dict(options.get("config_kwargs") or {}),
-    }
-    return {**options, "config_kwargs": config}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mlgit.exceptions import CorruptData
+from mlgit.exceptions import CorruptData, ResourceDoesNotExist, from_os_error
+from mlgit.objects.copying import Tell
+from mlgit.objects.failures import is_missing
 from mlgit.objects.local import LocalObjects
 from mlgit.objects.parallel import run
 from mlgit.objects.remote import RemoteObjects, key_of
@@ -15,6 +18,9 @@ from mlgit.objects.remote import RemoteObjects, key_of
 # What may be in memory of objects that are under way.
 _BUDGET = 64 << 20
 _WEIGHS_AT_MOST = 32 << 20
+
+# The SHA-256 of no bytes.
+_EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 Progress = Callable[[int, int], None]
 
@@ -46,7 +52,7 @@ def upload(
     Args:
         local: Where they are.
         remote: Where they go.
-        sizes: The objects wanted there, with their sizes.
+        sizes: The objects wanted there, with their sizes; 0 where one isn't known.
         progress: Is told how many bytes of how many are done.
 
     Raises:
@@ -54,18 +60,25 @@ def upload(
         CorruptData: One is damaged here; it was put aside, and not uploaded.
         PermissionDenied, StorageError: The remote won't take them.
     """
-    missing = remote.missing(sizes)
+    missing = remote.missing({sha: _known(sha, size) for sha, size in sizes.items()})
+    here = {sha: local.size(sha, sizes[sha]) for sha in missing}
+    absent = sorted(sha for sha, size in here.items() if size is None)
 
-    def start(sha: str, tell: Callable[[int], None]) -> Future[Any]:
-        path = local.path(sha)
-        try:
-            size = os.stat(path).st_size
-        except OSError:
-            local.open(sha).close()  # tells what is wrong
-            raise
-        return remote.driver.start("put", path, key_of(sha), size, sha, tell)
+    def start(sha: str, tell: Tell) -> Future[Any]:
+        return remote.driver.start("put", local.path(sha), key_of(sha), here[sha], sha, tell)
 
-    done = _move("upload", missing, sizes, start, lambda sha: None, local, remote, progress)
+    def look(sha: str, error: Exception) -> None:
+        if isinstance(error, CorruptData):
+            local.quarantine(sha)
+
+    job = _Job("upload", missing - set(absent), sizes, start, failed=look)
+    done = _move(job, remote, progress)
+    if absent:
+        more = f", nor {len(absent) - 1} others" if absent[1:] else ""
+        raise ResourceDoesNotExist(
+            f"The object {absent[0]} is neither in this clone nor at {remote.where}{more}",
+            hint="fetch it from where it is, or log it again",
+        )
     return Transferred(len(missing), done, len(sizes) - len(missing))
 
 
@@ -82,7 +95,7 @@ def download(
     Args:
         local: Where they go.
         remote: Where they are.
-        sizes: The objects wanted here, with their sizes.
+        sizes: The objects wanted here, with their sizes; 0 where one isn't known.
         progress: Is told how many bytes of how many are done.
 
     Raises:
@@ -90,18 +103,27 @@ def download(
         CorruptData: One has another digest there, whenever it is fetched.
         PermissionDenied, StorageError: The remote won't give them, or there is no room.
     """
-    missing = {sha for sha, size in sizes.items() if not local.is_whole(sha, size)}
+    missing = set()
+    for sha, size in sizes.items():
+        local.keep(sha)  # what is here mustn't go before it is named
+        if local.size(sha, _known(sha, size)) is None:
+            missing.add(sha)
     names: dict[str, str] = {}
 
-    def start(sha: str, tell: Callable[[int], None]) -> Future[Any]:
-        names[sha] = local.temporary_name()
-        return remote.driver.start("get", key_of(sha), names[sha], sizes[sha], sha, tell)
+    def start(sha: str, tell: Tell) -> Future[Any]:
+        names[sha] = names.get(sha) or local.temporary_name()
+        known = _known(sha, sizes[sha])
+        return remote.driver.start("get", key_of(sha), names[sha], known, sha, tell)
 
     def place(sha: str) -> None:
-        local.place(names.pop(sha), sha)
+        try:
+            local.place(names.pop(sha), sha)
+        except OSError as error:
+            raise from_os_error(error, "store an object") from error
 
+    job = _Job("download", missing, sizes, start, done=place)
     try:
-        done = _move("download", missing, sizes, start, place, local, remote, progress)
+        done = _move(job, remote, progress)
     finally:
         for name in names.values():
             if os.path.exists(name):
@@ -109,47 +131,80 @@ def download(
     return Transferred(len(missing), done, len(sizes) - len(missing))
 
 
-def _move(
-    verb: str,
-    missing: set[str],
-    sizes: Mapping[str, int],
-    start: Callable[[str, Callable[[int], None]], Future[Any]],
-    place: Callable[[str], None],
-    local: LocalObjects,
-    remote: RemoteObjects,
-    progress: Progress | None,
-) -> int:
-    total = sum(sizes[sha] for sha in missing)
-    moved = 0
-    failed: Exception | None = None
+def _known(sha256: str, size: int) -> int | None:
+    """A size that can be relied on: 0 stands for "unknown" but with what is empty."""
+    return size if size > 0 or sha256 == _EMPTY else None
 
-    def tell(count: int) -> None:
-        pass
+
+@dataclass
+class _Job:
+    """What to do with which objects."""
+
+    verb: str
+    shas: set[str]
+    sizes: Mapping[str, int]
+    start: Callable[[str, Tell], Future[Any]]
+    done: Callable[[str], None] = lambda sha: None
+    failed: Callable[[str, Exception], None] = lambda sha, error: None
+
+
+class _Meter:
+    """Tells how many bytes are done; drivers count from other threads."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._moved: dict[str, int] = {}
+        self._done = 0
+
+    def tell(self, sha: str, count: int) -> None:
+        self._moved[sha] = self._moved.get(sha, 0) + count
+
+    def begin(self, sha: str) -> None:
+        self._moved.pop(sha, None)
+
+    def end(self, sha: str, size: int) -> None:
+        self._moved.pop(sha, None)
+        self._done += size
+
+    def show(self) -> None:
+        if self._progress is not None:
+            under_way = sum(list(self._moved.values()))
+            self._progress(min(self._done + under_way, self._total), self._total)
+
+
+def _move(job: _Job, remote: RemoteObjects, progress: Progress | None) -> int:
+    """Move them all; one that is damaged or isn't there doesn't stop the others."""
+    sizes = job.sizes
+    meter = _Meter(sum(sizes[sha] for sha in job.shas), progress)
+    moved = 0
+    first: Exception | None = None
+
+    def start(sha: str) -> Future[Any]:
+        meter.begin(sha)
+        return job.start(sha, lambda count: meter.tell(sha, count))
 
     for sha, _, error in run(
-        sorted(missing),
-        lambda sha: start(sha, tell),
+        sorted(job.shas),
+        start,
         limit=remote.driver.parallel,
         budget=_BUDGET,
         weight=lambda sha: min(sizes[sha], _WEIGHS_AT_MOST),
+        idle=meter.show,
     ):
         if error is None:
-            place(sha)
+            job.done(sha)
             moved += sizes[sha]
-            if progress is not None:
-                progress(moved, total)
+            meter.end(sha, sizes[sha])
+            meter.show()
             continue
-        if isinstance(error, CorruptData) and hasattr(error, "damaged_here"):
-            local.quarantine(sha)
-        shown = remote.explained(error, f"{verb} an object", (None, None, None, sha))
-        if not isinstance(error, CorruptData) and not _concerns_one(shown):
+        job.failed(sha, error)
+        shown = remote.explained(error, f"{job.verb} an object", sha)
+        if not isinstance(error, CorruptData) and not (
+            job.verb == "download" and is_missing(error)
+        ):
             raise shown from error
-        failed = failed or shown
-    if failed is not None:
-        raise failed
+        first = first or shown
+    if first is not None:
+        raise first
     return moved
-
-
-def _concerns_one(error: Exception) -> bool:
-    """Whether the others may still work: one object that is damaged or isn't there."""
-    return "The object " in str(error)

@@ -1,0 +1,163 @@
+"""S3 through s3fs: the requests that it has no method for, or makes too many of."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+from typing import Any
+
+from mlgit.exceptions import PermissionDenied
+from mlgit.objects.copying import Tell, read_at
+from mlgit.objects.drivers import PART, AsyncDriver, Found, check_sent
+from mlgit.objects.failures import is_missing
+from mlgit.objects.parallel import again
+
+# S3 takes 10,000 parts at most.
+_PARTS = 9000
+# Parts of one object that are under way at once.
+_AHEAD = 4
+
+
+def s3_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Connections enough for all that runs at once, and retries in one place: ours.
+
+    Args:
+        options: What the person configured; it comes first.
+    """
+    config = {
+        "max_pool_connections": 64,
+        "connect_timeout": 15,
+        "read_timeout": 60,
+        "retries": {"mode": "standard", "total_max_attempts": 1},
+        **dict(options.get("config_kwargs") or {}),
+    }
+    return {**options, "config_kwargs": config}
+
+
+class S3Driver(AsyncDriver):
+    """An S3 bucket, or a folder in one.
+
+    S3 checks what it is sent: an object of one request against its SHA-256, which is its name,
+    the parts of a larger one against checksums of theirs.
+    """
+
+    def __init__(self, fs: Any, root: str, scheme: str) -> None:
+        super().__init__(fs, root, scheme)
+        fs.retries = 1
+        self._bucket, self._prefix, _ = fs.split_path(root + "/")
+        self._prefix = self._prefix.strip("/")
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}/{key}" if self._prefix else key
+
+    async def _call(self, method: str, **arguments: Any) -> Any:
+        return await self.fs._call_s3(method, Bucket=self._bucket, **arguments)
+
+    async def size(self, key: str) -> int | None:
+        """How many bytes are under a key, or None where there is none."""
+        try:
+            found = await self._call("head_object", Key=self._name(key))
+        except Exception as error:
+            if is_missing(error):
+                return None
+            raise
+        return int(found["ContentLength"])
+
+    async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+        """Upload a file, in parts if it is large."""
+        if size > 2 * PART:
+            await self._put_parts(path, key, size, sha256, tell)
+            return
+        with open(path, "rb") as f:
+            data = f.read()
+        digest = hashlib.sha256(data)
+        check_sent(digest.hexdigest(), sha256)
+        checksum = base64.b64encode(digest.digest()).decode()
+        await self._call("put_object", Key=self._name(key), Body=data, ChecksumSHA256=checksum)
+        tell(size)
+
+    async def _put_parts(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+        name = self._name(key)
+        made = await self._call("create_multipart_upload", Key=name)
+        upload = {"Key": name, "UploadId": made["UploadId"]}
+        try:
+            parts = await self._send_parts(path, upload, size, sha256, tell)
+            whole = {"Parts": parts}
+            await self._call("complete_multipart_upload", **upload, MultipartUpload=whole)
+        except BaseException:
+            try:
+                await self._call("abort_multipart_upload", **upload)
+            except Exception:
+                pass  # what went wrong before is what counts
+            raise
+
+    async def _send_parts(
+        self, path: str, upload: dict[str, Any], size: int, sha256: str, tell: Tell
+    ) -> list[dict[str, Any]]:
+        loop = asyncio.get_running_loop()
+        digest = hashlib.sha256()
+        length = max(PART, -(-size // _PARTS))
+        room = asyncio.Semaphore(_AHEAD)
+        tasks: list[asyncio.Task[dict[str, Any]]] = []
+
+        async def send(number: int, data: bytes) -> dict[str, Any]:
+            try:
+                body = {**upload, "PartNumber": number, "Body": data}
+                sent = await again(lambda: self._call("upload_part", **body))
+            finally:
+                room.release()
+            tell(len(data))
+            checksums = {k: v for k, v in sent.items() if k.startswith("ChecksumCRC")}
+            return {"PartNumber": number, "ETag": sent["ETag"], **checksums}
+
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            for number, start in enumerate(range(0, size, length), 1):
+                await room.acquire()
+                for task in tasks:
+                    if task.done() and task.exception():
+                        raise task.exception() or AssertionError
+                data = await loop.run_in_executor(None, read_at, fd, start, length, digest)
+                tasks.append(loop.create_task(send(number, data)))
+            parts = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            os.close(fd)
+        check_sent(digest.hexdigest(), sha256)
+        return parts
+
+    async def _read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
+        extra = {} if start is None or end is None else {"Range": f"bytes={start}-{end - 1}"}
+        found = await self._call("get_object", Key=self._name(key), **extra)
+        async with found["Body"] as body:
+            data: bytes = await body.read()
+        return data
+
+    async def find(self, folder: str) -> Found:
+        """Every key below a folder."""
+        found: Found = {}
+        cut = len(self._name(""))
+        more: dict[str, Any] = {}
+        while True:
+            page = await self._call("list_objects_v2", Prefix=self._name(folder) + "/", **more)
+            for item in page.get("Contents", ()):
+                found[item["Key"][cut:]] = (item["Size"], item["LastModified"].timestamp())
+            if not page.get("IsTruncated"):
+                return found
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def delete(self, keys: list[str]) -> None:
+        """Remove keys, at most 1,000."""
+        names = [{"Key": self._name(key)} for key in keys]
+        done = await self._call("delete_objects", Delete={"Objects": names, "Quiet": True})
+        for problem in done.get("Errors", ()):
+            if problem.get("Code") in ("AccessDenied", "Forbidden"):
+                raise PermissionDenied(
+                    f"S3 refuses to delete {problem.get('Key')}: {problem.get('Message')}",
+                    hint="check what these credentials may do there",
+                )
+            if problem.get("Code") != "NoSuchKey":
+                raise OSError(f"S3 didn't delete {problem.get('Key')}: {problem.get('Message')}")
