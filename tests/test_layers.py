@@ -16,7 +16,7 @@ LAYERS = [
     ["__main__"],
     ["cli"],
     ["artifacts"],
-    ["tracking", "review"],
+    ["tracking", "review", "worktree"],
     ["store"],
     ["git", "objects", "data"],
     ["validation"],

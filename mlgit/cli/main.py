@@ -33,6 +33,8 @@ COMMANDS = {
     ),
     "artifacts": ("mlgit.cli.artifacts:artifacts", "List, download and log artifacts of runs."),
     "remote": ("mlgit.cli.remote:remote", "Say where artifacts and data are shared."),
+    "add": ("mlgit.cli.add:add", "Keep files and folders as data."),
+    "checkout": ("mlgit.cli.checkout:checkout", "Bring data to what its pointers say."),
     "archive": (
         "mlgit.cli.archive:archive",
         "Fold runs that have ended into one ref per experiment.",

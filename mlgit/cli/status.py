@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlgit.cli import output
+from mlgit.cli import datastatus, output
 from mlgit.cli.context import App
 from mlgit.cli.output import Output, one_line, plural, safe
 
 if TYPE_CHECKING:
     from mlgit.tracking.state import Going, State
+    from mlgit.worktree.status import PathState
 
 
 @click.command()
+@click.option("--remote", "ask_remote", is_flag=True, help="Ask the remote which data it lacks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def status(app: App, as_json: bool) -> None:
+def status(app: App, ask_remote: bool, as_json: bool) -> None:
     """Show what is going on in this repository.
 
     The experiment that new runs belong to, the runs that are going, those that no Git remote is
@@ -28,10 +30,26 @@ def status(app: App, as_json: bool) -> None:
 
     store = app.open()
     found = state(store)
+    data = _data(app, ask_remote)
     if as_json:
-        app.out.json(_json(found))
+        app.out.json({**_json(found), "data": [datastatus.as_dict(state) for state in data]})
     else:
-        app.out.text(_text(found, app.out))
+        app.out.text("\n".join([_text(found, app.out), *datastatus.as_text(data, app.out)]))
+
+
+def _data(app: App, ask_remote: bool) -> list[PathState]:
+    from mlgit.worktree.status import status as data_status
+    from mlgit.worktree.tracked import WorktreeData
+
+    repo = app.open().repo
+    if repo.worktree is None:
+        return []
+    data = WorktreeData(repo)
+    try:
+        with app.out.progress("Looking at data") as progress:
+            return data_status(data, ask_remote=ask_remote, progress=progress)
+    finally:
+        data.close()
 
 
 def _json(found: State) -> dict[str, Any]:

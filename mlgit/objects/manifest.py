@@ -44,6 +44,12 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_git_name(name: str) -> bool:
+    """Whether some file system takes a name for ``.git``: what is in there can run programs."""
+    lowered = name.lower()
+    return lowered == "git~1" or lowered.rstrip(" .") == ".git" or lowered.startswith(".git::")
+
+
 def format_manifest(entries: dict[str, Entry]) -> bytes:
     """The manifest of a folder, from its entries by name.
 

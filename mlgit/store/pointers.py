@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgit.exceptions import CorruptData, InvalidParameterValue, MlgitException, Unsupported
 from mlgit.git.trees import FOLDER, parse_tree
-from mlgit.objects.manifest import Entry, check_name, escaped, unescaped
+from mlgit.objects.manifest import Entry, check_name, escaped, is_git_name, unescaped
 from mlgit.store import yamlform
 
 if TYPE_CHECKING:
@@ -73,12 +73,6 @@ def check_data_name(name: str) -> str:
             f"{name!r} can't be kept as data", hint="elsewhere the name is a path; rename it"
         )
     return name
-
-
-def is_git_name(name: str) -> bool:
-    """Whether some file system takes a name for ``.git``: what is in there can run programs."""
-    lowered = name.lower()
-    return lowered == "git~1" or lowered.rstrip(" .") == ".git" or lowered.startswith(".git::")
 
 
 def format_pointer(pointer: Pointer) -> bytes:

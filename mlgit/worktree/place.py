@@ -1,0 +1,178 @@
+"""Putting an object's bytes into the worktree: by reflink, hard link or copy."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import itertools
+import os
+import stat
+from collections.abc import Sequence
+
+from mlgit.exceptions import CorruptData, InvalidParameterValue, InvalidState, ResourceDoesNotExist
+from mlgit.objects import Entry, LocalObjects
+from mlgit.objects.scan import PART
+
+LINKS = ("reflink", "hardlink", "copy")
+DEFAULT_LINKS = ("reflink", "copy")
+_FICLONE = 0x40049409  # linux/fs.h
+_CHUNK = 1 << 18
+# What says that this file system can't, rather than that this file can't.
+_CANNOT = {
+    errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM,
+    errno.EMLINK,
+}  # fmt: skip
+
+
+class Placer:
+    """Puts objects below one folder.
+
+    Args:
+        objects: Where they come from.
+        root: The folder. Nothing is written through a link below it.
+        links: The ways to try, in order, out of ``LINKS``; copying is always the last.
+    """
+
+    def __init__(self, objects: LocalObjects, root: str, links: Sequence[str]) -> None:
+        unknown = [link for link in links if link not in LINKS]
+        if unknown:
+            raise InvalidParameterValue(
+                f"{unknown[0]!r} isn't a way to place data", hint=f"one of {', '.join(LINKS)}"
+            )
+        self._objects = objects
+        self._root = root.rstrip("/")
+        self._links = [link for link in links if link != "copy"]
+        if "copy" in links:  # what is named after copying is never reached
+            self._links = [link for link in links[: links.index("copy")] if link != "copy"]
+        self._counter = itertools.count(1)
+        self._folders: set[str] = {self._root}
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+
+    def file(self, entry: Entry, path: str) -> os.stat_result:
+        """Put a file at a path; it is there as a whole, or what was there stays.
+
+        Returns:
+            The new file's stat, from before anybody else could see it.
+
+        Raises:
+            ResourceDoesNotExist: The object isn't here.
+            CorruptData: It is damaged; it was put aside.
+            OSError: The path can't be written.
+        """
+        target = f"{self._root}/{path}"
+        folder, _, name = target.rpartition("/")
+        self.folder(folder[len(self._root) + 1 :])
+        temporary = f"{folder}/{PART}{os.getpid():x}-{next(self._counter):x}"
+        try:
+            if not self._link(entry, temporary):
+                self._copy(entry, temporary)
+            found = os.lstat(temporary)
+            os.rename(temporary, target)
+            return found
+        except FileNotFoundError as error:
+            if not self._objects.has(entry.sha256):
+                raise _absent(entry) from error
+            raise
+        finally:
+            if os.path.lexists(temporary):  # also where both are one file already
+                os.unlink(temporary)
+
+    def folder(self, path: str) -> None:
+        """See to it that a folder is there, every part of its path a real one.
+
+        Raises:
+            InvalidState: A part of the path is a link or a file.
+        """
+        target = f"{self._root}/{path}" if path else self._root
+        if target in self._folders:
+            return
+        self.folder(path.rpartition("/")[0])
+        try:
+            os.mkdir(target)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(target).st_mode):
+                raise InvalidState(
+                    f"{path} is in the way: it isn't a folder", hint="move it away"
+                ) from None
+        self._folders.add(target)
+
+    def ignores_case(self) -> bool:
+        """Whether the file system takes names that differ in case for the same."""
+        return os.path.exists(f"{self._root}/.GIT") and os.path.exists(f"{self._root}/.git")
+
+    def _link(self, entry: Entry, temporary: str) -> bool:
+        for link in list(self._links):
+            try:
+                if link == "reflink":
+                    self._reflink(entry, temporary)
+                    return True
+                if entry.kind == "f":  # the object can't be executable for one of its names
+                    os.link(self._objects.path(entry.sha256), temporary)
+                    return True
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise
+                if os.path.lexists(temporary):
+                    os.unlink(temporary)
+                if error.errno != errno.EMLINK:
+                    self._links.remove(link)  # asked once, not for each of many files
+        return False
+
+    def _reflink(self, entry: Entry, temporary: str) -> None:
+        source = os.open(self._objects.path(entry.sha256), os.O_RDONLY)
+        try:
+            target = self._create(entry, temporary)
+            try:
+                fcntl.ioctl(target, _FICLONE, source)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+
+    def _copy(self, entry: Entry, temporary: str) -> None:
+        source = os.open(self._objects.path(entry.sha256), os.O_RDONLY)
+        try:
+            target = self._create(entry, temporary)
+            digest = hashlib.sha256()
+            try:
+                while chunk := os.read(source, _CHUNK):
+                    digest.update(chunk)
+                    view = memoryview(chunk)
+                    while view:
+                        view = view[os.write(target, view) :]
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+        if digest.hexdigest() != entry.sha256:
+            self._objects.quarantine(entry.sha256)
+            raise CorruptData(
+                f"The object {entry.sha256} was damaged; it was put aside",
+                hint="repeat this: it is fetched again where there is a remote that has it",
+            )
+
+    def _create(self, entry: Entry, temporary: str) -> int:
+        mode = 0o777 if entry.kind == "x" else 0o666
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+
+    def mode(self, entry: Entry, path: str) -> None:
+        """Make a file executable, or not, as its entry says.
+
+        A hard link of an object gets bytes of its own first.
+        """
+        target = f"{self._root}/{path}"
+        found = os.lstat(target)
+        if found.st_nlink > 1 or stat.S_ISLNK(found.st_mode):
+            self.file(entry, path)
+            return
+        wanted = (0o777 if entry.kind == "x" else 0o666) & ~self._umask
+        os.chmod(target, wanted)
+
+
+def _absent(entry: Entry) -> ResourceDoesNotExist:
+    return ResourceDoesNotExist(
+        f"The object {entry.sha256} isn't in this clone",
+        hint="mlgit fetch brings what a remote has; mlgit remote list names the remotes",
+    )
