@@ -44,7 +44,7 @@ def bring(
         fetched += _download(objects, dict.fromkeys(shas, 0), connect, None)
 
     sizes = expand(objects, entries, manifests)
-    missing = {sha: size for sha, size in sizes.items() if not objects.is_whole(sha, size)}
+    missing = {sha: size for sha, size in sizes.items() if objects.size(sha, size) is None}
     return fetched + _download(objects, missing, connect, progress)
 
 

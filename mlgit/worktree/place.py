@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import hashlib
 import itertools
 import os
 import stat
 from collections.abc import Sequence
 
-from mlgit.exceptions import CorruptData, InvalidParameterValue, InvalidState, ResourceDoesNotExist
+from mlgit.exceptions import InvalidParameterValue, InvalidState, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects
+from mlgit.objects.copying import clone, copy_and_hash
 from mlgit.objects.scan import PART
 
 LINKS = ("reflink", "hardlink", "copy")
 DEFAULT_LINKS = ("reflink", "copy")
-_FICLONE = 0x40049409  # linux/fs.h
-_CHUNK = 1 << 18
 # What says that this file system can't, rather than that this file can't.
 _CANNOT = {
     errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM,
@@ -125,7 +122,8 @@ class Placer:
         try:
             target = self._create(entry, temporary)
             try:
-                fcntl.ioctl(target, _FICLONE, source)
+                if not clone(source, target):
+                    raise OSError(errno.EOPNOTSUPP, "no reflinks here")
             finally:
                 os.close(target)
         finally:
@@ -135,23 +133,14 @@ class Placer:
         source = os.open(self._objects.path(entry.sha256), os.O_RDONLY)
         try:
             target = self._create(entry, temporary)
-            digest = hashlib.sha256()
             try:
-                while chunk := os.read(source, _CHUNK):
-                    digest.update(chunk)
-                    view = memoryview(chunk)
-                    while view:
-                        view = view[os.write(target, view) :]
+                sha = copy_and_hash(source, target, entry.size)
             finally:
                 os.close(target)
         finally:
             os.close(source)
-        if digest.hexdigest() != entry.sha256:
-            self._objects.quarantine(entry.sha256)
-            raise CorruptData(
-                f"The object {entry.sha256} was damaged; it was put aside",
-                hint="repeat this: it is fetched again where there is a remote that has it",
-            )
+        if sha != entry.sha256:
+            raise self._objects.damaged(entry.sha256)
 
     def _create(self, entry: Entry, temporary: str) -> int:
         mode = 0o777 if entry.kind == "x" else 0o666
