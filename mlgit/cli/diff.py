@@ -17,6 +17,7 @@ _SECTIONS = {
     "params": ("params", "tags", "datasets"),
     "artifacts": ("artifacts",),
     "environment": ("environment",),
+    "data": ("data",),
     "code": ("code",),
 }
 
@@ -29,6 +30,7 @@ _SECTIONS = {
 @click.option("--params", is_flag=True, help="Show params, tags and datasets.")
 @click.option("--artifacts", is_flag=True, help="Show artifacts.")
 @click.option("--environment", is_flag=True, help="Show the environment.")
+@click.option("--data", is_flag=True, help="Show data: what pointer files name.")
 @click.option("--code", is_flag=True, help="Show the code.")
 @click.option("--stat", is_flag=True, help="Name the files that changed, without their diffs.")
 @click.option("--all", "everything", is_flag=True, help="Show what didn't change too.")

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlgit.git.repository import Repository
+from mlgit.objects import Entry
 from mlgit.review.artifacts import ArtifactChange, compare_artifacts
 from mlgit.review.code import CodeComparison, compare_code
 from mlgit.review.metrics import MetricChange, compare_metrics
 from mlgit.review.recorded import Recorded
 from mlgit.review.revisions import Revision
 from mlgit.store.gitstore import GitStore
+from mlgit.store.pointers import SUFFIX, find_pointers
 from mlgit.store.record import Record
 
-SECTIONS = ("metrics", "params", "tags", "datasets", "artifacts", "environment", "code")
+SECTIONS = ("metrics", "params", "tags", "datasets", "artifacts", "environment", "data", "code")
 _SYSTEM_TAGS = ("mlflow.", "mlgit.")
 _PERSONS_TAG = "mlflow.note.content"
 
@@ -102,12 +104,14 @@ class Comparison:
         a, b: The old and the new side.
         runs: The records that were compared; none where neither side has one.
         code: The files that differ.
+        data: The files that differ of what pointer files name.
     """
 
     a: Revision
     b: Revision
     runs: tuple[RunComparison, ...]
     code: CodeComparison
+    data: tuple[ArtifactChange, ...] = ()
 
     def differs(self, sections: Iterable[str] = SECTIONS) -> bool:
         """Whether anything differs in some sections.
@@ -119,6 +123,8 @@ class Comparison:
         """
         chosen = set(sections)
         if "code" in chosen and (self.code.files or len(self.code.missing) == 1):
+            return True
+        if "data" in chosen and self.data:
             return True
         for run in self.runs:
             changes: list[Any] = []
@@ -151,7 +157,24 @@ def compare(store: GitStore, a: Revision, b: Revision) -> Comparison:
     """
     pairs = _pairs(a, b)
     runs = tuple(_compare_runs(store, folder, old, new) for folder, old, new in pairs)
-    return Comparison(a, b, runs, _code(store.repo, a, b))
+    return Comparison(a, b, runs, _code(store.repo, a, b), _data(store, a, b))
+
+
+def _data(store: GitStore, a: Revision, b: Revision) -> tuple[ArtifactChange, ...]:
+    """What differs of the data that the pointers on both sides name."""
+    known: dict[str, list[tuple[str, str]]] = {}
+    sides = [_pointed(store.repo, side.tree, known) for side in (a, b)]
+    return compare_artifacts(store.objects, *sides)
+
+
+def _pointed(
+    repo: Repository, tree: str | None, known: dict[str, list[tuple[str, str]]]
+) -> dict[str, Entry]:
+    if tree is None:
+        return {}
+    # A pointer that can't be read is shown as a file of the code.
+    found = find_pointers(repo, tree, known=known, problems=[])
+    return {path.removesuffix(SUFFIX): pointer.entry for path, pointer in found.items()}
 
 
 def _code(repo: Repository, a: Revision, b: Revision) -> CodeComparison:

@@ -16,6 +16,7 @@ from mlgit.review.show import (
     Cell,
     Table,
     code_line,
+    data_table,
     facts,
     file_line,
     hidden,
@@ -58,6 +59,8 @@ def to_markdown(
             sides = f"{literal(facts(run.old))} → {literal(facts(run.new))}"
             blocks.append(f"### Experiment {literal(run.folder)}\n\n{sides}")
         blocks += [_section(table) for table in found if table.rows or table.note]
+    if "data" in sections and comparison.data:
+        blocks.append(_section(data_table(comparison.data)))
     if "code" in sections:
         blocks += _code(comparison.code, stat)
     if not comparison.differs(sections):

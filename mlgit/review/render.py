@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from mlgit.objects import Entry
+from mlgit.review.artifacts import ArtifactChange
 from mlgit.review.code import CodeComparison
 from mlgit.review.compare import SECTIONS, Comparison, RunComparison, RunFacts, ValueChange
 from mlgit.review.metrics import MetricChange
@@ -19,6 +20,7 @@ from mlgit.review.show import (
     Cell,
     Table,
     code_line,
+    data_table,
     facts,
     file_line,
     hidden,
@@ -62,6 +64,8 @@ def to_text(
             lines += [f"old  {visible(facts(run.old))}", f"new  {visible(facts(run.new))}"]
             blocks.append("\n".join(lines))
         blocks += [_table(table, style) for table in found if table.rows or table.note]
+    if "data" in sections and comparison.data:
+        blocks.append(_table(data_table(comparison.data), style))
     if "code" in sections:
         blocks += _code(comparison.code, stat, style)
     if not comparison.differs(sections):
@@ -156,7 +160,7 @@ def to_dict(
         stat: Leave out the text of the code's diffs.
 
     Returns:
-        ``old``, ``new``, ``runs`` and ``code``. A missing side is None; NaN and infinities
+        ``old``, ``new``, ``runs``, ``data`` and ``code``. A missing side is None; NaN and infinities
         are the strings that MLflow uses for them.
     """
     data: dict[str, Any] = {
@@ -165,6 +169,8 @@ def to_dict(
         "differs": comparison.differs(sections),
         "runs": [_run(run, sections, everything) for run in comparison.runs],
     }
+    if "data" in sections:
+        data["data"] = _files(comparison.data)
     if "code" in sections:
         data["code"] = _code_dict(comparison.code, stat)
     return data
@@ -198,16 +204,7 @@ def _run(run: RunComparison, sections: Collection[str], everything: bool) -> dic
             if everything or c.status != "unchanged"
         ]
     if "artifacts" in sections:
-        data["artifacts"] = [
-            {
-                "path": _text(change.path),
-                "status": change.status,
-                "old": _entry(change.old),
-                "new": _entry(change.new),
-                "note": change.note,
-            }
-            for change in run.artifacts
-        ]
+        data["artifacts"] = _files(run.artifacts)
     if "environment" in sections:
         data["environment"] = {
             "missing": list(run.environment.missing),
@@ -215,6 +212,19 @@ def _run(run: RunComparison, sections: Collection[str], everything: bool) -> dic
             "packages": _values(run.environment.packages, everything),
         }
     return data
+
+
+def _files(changes: Sequence[ArtifactChange]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": _text(change.path),
+            "status": change.status,
+            "old": _entry(change.old),
+            "new": _entry(change.new),
+            "note": change.note,
+        }
+        for change in changes
+    ]
 
 
 def _facts(run: RunFacts | None) -> dict[str, Any] | None:

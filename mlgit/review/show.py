@@ -171,7 +171,14 @@ def _told_apart(old: str | None, new: str | None) -> tuple[str | None, str | Non
     return "…" + old[start:], "…" + new[start:]
 
 
-def _artifacts(changes: Sequence[ArtifactChange]) -> Table:
+def data_table(changes: Sequence[ArtifactChange]) -> Table:
+    """The data that differs, as a table."""
+    return _artifacts(changes, "Data", "path")
+
+
+def _artifacts(
+    changes: Sequence[ArtifactChange], title: str = "Artifacts", noun: str = "artifact"
+) -> Table:
     rows = [
         (
             Cell(change.path + ("/" if _is_folder(change) else ""), given=True),
@@ -181,7 +188,7 @@ def _artifacts(changes: Sequence[ArtifactChange]) -> Table:
         )
         for change in changes
     ]
-    return Table("Artifacts", ("artifact", "old", "new", ""), rows)
+    return Table(title, (noun, "old", "new", ""), rows)
 
 
 def _is_folder(change: ArtifactChange) -> bool:
