@@ -114,6 +114,9 @@ _LATER = frozenset(
     ]
 )
 
+# "from mlgit import settings" asks for the attribute first; a guess at what was meant takes time.
+_INNER = frozenset(["cli", "git", "objects", "review", "settings", "store", "sync", "validation"])
+
 __all__ = sorted([*_NAMES, *_MODULES])
 
 
@@ -129,6 +132,8 @@ def __getattr__(name: str) -> Any:
             f"module 'mlgit' has no attribute {name!r}: models, the registry, projects, serving, "
             "traces and autologging aren't in this version"
         )
+    elif name in _INNER or name.startswith("_"):
+        raise AttributeError(f"module 'mlgit' has no attribute {name!r}")
     else:
         import difflib
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,6 +99,8 @@ class App:
             return store.experiments.get(named[0])
         found = store.experiments.find(text) if text.isdecimal() else None
         if found is None:
+            import difflib
+
             close = difflib.get_close_matches(text, known.values(), n=1)
             raise ResourceDoesNotExist(
                 f"No experiment is called {text!r}",

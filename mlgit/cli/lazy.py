@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -69,6 +68,8 @@ def check_command(group: click.Group, ctx: click.Context, args: list[str]) -> No
     known = group.list_commands(ctx)
     if ctx.resilient_parsing or not args or args[0] in known:
         return
+    import difflib
+
     close = difflib.get_close_matches(args[0], known, n=1)
     guess = f" Did you mean '{close[0]}'?" if close else ""
     raise click.UsageError(

@@ -10,7 +10,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import sys
 import time
 import unicodedata
@@ -274,6 +273,8 @@ def _page(text: str) -> bool:
     command = _DEFAULT_PAGER if chosen is None else chosen
     if command.strip() in ("", "cat"):
         return False
+    import subprocess
+
     try:
         process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE)
     except OSError:

@@ -21,7 +21,6 @@ without ``a``. This module does no I/O and knows no SQL; ``query.py`` compiles t
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -444,6 +443,8 @@ _WORD_OPERATORS = (
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     names: Sequence[str] = list(known)
     folded = {name.casefold(): name for name in names}
+    import difflib
+
     close = difflib.get_close_matches(word[:100].casefold(), folded, n=1)
     return f"did you mean {folded[close[0]]}?" if close else ""
 

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import json
 import os
-import socket
 import threading
 import time
 import zlib
@@ -118,7 +117,7 @@ class Writer:
         self.folder = folder
         self.run_id = run_id
         self.owner = owner
-        self.host = socket.gethostname()
+        self.host = os.uname().nodename
         self.name = f"{self.host}-{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
         self.path = f"{folder}/{self.name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -356,7 +355,7 @@ def _is_locked(fd: int) -> bool:
 
 def _is_alive(journal: Journal, locked: bool) -> bool:
     opening = journal.opening
-    here = opening.get("host") == socket.gethostname() and opening.get("boot") == boot_id()
+    here = opening.get("host") == os.uname().nodename and opening.get("boot") == boot_id()
     if here and not _process_exists(opening.get("pid", 0)):
         return False
     if locked or here:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 from typing import Any
 
 from mlgit.entities import Dataset, DatasetInput, InputTag, Run, RunData, RunInfo, RunInputs
@@ -158,13 +158,15 @@ _NOUNS = [
     "yak",
     "zebra",
 ]
-# Of its own, so that a program's random.seed() doesn't give all of its runs one name.
-_RANDOM = random.SystemRandom()
 
 
 def random_name() -> str:
     """A run's name where nobody gives one, like "brave-otter-42"."""
-    return f"{_RANDOM.choice(_ADJECTIVES)}-{_RANDOM.choice(_NOUNS)}-{_RANDOM.randrange(1000)}"
+    # Not by the module random: its seed() would give all runs of a program one name.
+    number = int.from_bytes(os.urandom(8), "big")
+    number, adjective = divmod(number, len(_ADJECTIVES))
+    number, noun = divmod(number, len(_NOUNS))
+    return f"{_ADJECTIVES[adjective]}-{_NOUNS[noun]}-{number % 1000}"
 
 
 def run_of_record(record: Record) -> Run:

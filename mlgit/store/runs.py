@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -148,6 +147,8 @@ class Runs:
             InvalidParameterValue: The experiment is deleted, or a tag can't be one.
             StorageError, PermissionDenied: It can't be written.
         """
+        from uuid import uuid4  # whoever only reads needs none
+
         start_time = logged.run_time(start_time)
         experiment = self.experiments.get(experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
@@ -158,7 +159,7 @@ class Runs:
             )
         checked = logged.checked_tags(tags)
         record = Record(
-            run_id=uuid.uuid4().hex,
+            run_id=uuid4().hex,
             run_name=logged.text(
                 run_name or checked.pop("mlflow.runName", "") or results.random_name()
             ),

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from functools import lru_cache
 from typing import Any
 
 from mlgit import settings
-from mlgit.git.identity import login_name
-from mlgit.git.secrets import mask_command
 
 
 def user() -> str:
     """Who runs this."""
+    from mlgit.git.identity import login_name
+
     return settings.user_name() or login_name()
 
 
@@ -27,6 +26,8 @@ def source() -> dict[str, Any]:
     found = {"type": "LOCAL", "name": _short_path(path)}
     if sys.argv and sys.argv[0] not in ("", "-c"):
         import shlex
+
+        from mlgit.git.secrets import mask_command
 
         arguments = mask_command([os.path.basename(sys.argv[0]), *sys.argv[1:]])
         found["command"] = "python " + shlex.join(arguments)
@@ -61,6 +62,8 @@ def environment() -> dict[str, Any]:
 
 @lru_cache(maxsize=4)
 def _environment(search_path: tuple[str, ...]) -> dict[str, Any]:
+    import platform
+
     found: dict[str, Any] = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
