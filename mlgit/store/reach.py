@@ -7,7 +7,7 @@ clone names, for who removes what nobody needs.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -131,7 +131,13 @@ def artifact_entries(repo: Repository, commits: Iterable[str]) -> set[Entry]:
     return entries
 
 
-def reachable(store: GitStore, *, scope: str = "branches", fetch: Fetch | None = None) -> Reached:
+def reachable(
+    store: GitStore,
+    *,
+    scope: str = "branches",
+    fetch: Fetch | None = None,
+    also: Mapping[str, str] | None = None,
+) -> Reached:
     """Every object that anything in a clone names.
 
     That is: all runs with all of their older commits, archives, journals of going runs, tags,
@@ -143,14 +149,17 @@ def reachable(store: GitStore, *, scope: str = "branches", fetch: Fetch | None =
         scope: "here" for no more than that; "branches" for the pointers at the tips of all
             branches, the remotes' too; "history" for those in all of their commits.
         fetch: Puts manifests that aren't here into the local store; see ``expand``.
+        also: Refs of other repositories whose commits are here, by "<where> <ref>".
     """
-    roots = all_roots(store, scope=scope)
+    roots = all_roots(store, scope=scope, also=also)
     found = Reached(unreadable=roots.unreadable)
     found.objects = expand(store.objects, roots.entries, fetch, missing=found.missing)
     return found
 
 
-def all_roots(store: GitStore, *, scope: str = "branches") -> Roots:
+def all_roots(
+    store: GitStore, *, scope: str = "branches", also: Mapping[str, str] | None = None
+) -> Roots:
     """The entries that anything in a clone names; see ``reachable``."""
     repo = store.repo
     roots = Roots(repo, pointer_entry)
@@ -162,6 +171,8 @@ def all_roots(store: GitStore, *, scope: str = "branches") -> Roots:
     for ref in damaged:
         roots.unreadable.append(Unreadable(ref, "its file doesn't hold a commit's name"))
     refs = repo.refs.items("refs/")
+    for shown, sha in (also or {}).items():
+        _elsewhere(repo, roots, sha, shown, scope)
     tips = {}
     for ref, sha in refs.items():
         if ref.startswith(names.RUNS):
@@ -215,9 +226,22 @@ def _named(repo: Repository, roots: Roots, sha: str, ref: str, scope: str) -> No
     except MlgitException as error:
         roots.unreadable.append(Unreadable(ref, error.message, error.hint))
         return
-    if scope == "history" and ref.startswith("refs/tags/"):
+    if scope == "history" and ref.rpartition(" ")[2].startswith("refs/tags/"):
         roots.history([commit], ref)
     roots.tip(commit, ref)
+
+
+def _elsewhere(repo: Repository, roots: Roots, sha: str, shown: str, scope: str) -> None:
+    """A ref of another repository."""
+    ref = shown.rpartition(" ")[2]
+    if ref.startswith(names.RUNS):
+        roots.run(sha, shown)
+    elif ref.startswith(names.ARCHIVE):
+        _archive(repo, roots, sha, shown)
+    elif ref.startswith(_BRANCHES) and scope == "history":
+        roots.history([sha], shown)
+    elif not ref.startswith(names.EXPERIMENTS):
+        _named(repo, roots, sha, shown, scope)
 
 
 def _archive(repo: Repository, roots: Roots, sha: str, ref: str) -> None:

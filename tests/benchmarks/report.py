@@ -38,7 +38,7 @@ own times are left out.
 """
 
 
-def _time(seconds: float) -> str:
+def time_cell(seconds: float) -> str:
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
         if seconds < limit:
             return f"{_digits(seconds * factor)} {unit}"
@@ -49,16 +49,16 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _cell(sample: Sample | None, unit: str) -> str:
+def cell(sample: Sample | None, unit: str) -> str:
     if sample is None or not sample.wall:
         return "—"
     if unit == "bytes":
         return f"{median(sample.wall) / 1e6:.0f} MB"
-    shown = _time(median(sample.wall))
-    return f"{shown} ({_time(median(sample.cpu))})" if sample.cpu else shown
+    shown = time_cell(median(sample.wall))
+    return f"{shown} ({time_cell(median(sample.cpu))})" if sample.cpu else shown
 
 
-def _ratio(result: Result) -> str:
+def ratio_cell(result: Result) -> str:
     ratio = result.ratio()
     if ratio is None:
         return "—"
@@ -70,10 +70,12 @@ def table_line(row: Row, outcome: Result | str) -> str:
     if isinstance(outcome, str):
         return f"| {row.title} | — | — | — | — | {row.target} | not measured |"
     cells = [
-        _cell(outcome.samples.get(key), outcome.unit) for key in ("mlgit", "mlflow3", "mlflow2")
+        cell(outcome.samples.get(key), outcome.unit) for key in ("mlgit", "mlflow3", "mlflow2")
     ]
     verdict = "pass" if outcome.passed() else "**fail**"
-    return f"| {row.title} | {' | '.join(cells)} | {_ratio(outcome)} | {row.target} | {verdict} |"
+    return (
+        f"| {row.title} | {' | '.join(cells)} | {ratio_cell(outcome)} | {row.target} | {verdict} |"
+    )
 
 
 def remarks(row: Row, outcome: Result | str) -> list[str]:
