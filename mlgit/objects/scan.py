@@ -311,13 +311,13 @@ class Scanner:
     # -- what is stored already
 
     def _kept(self, sha: bytes) -> bool:
-        return not self._keep or self._objects.has(sha.hex())
+        return not self._keep or self._objects.keep(sha.hex())
 
     def _all_kept(self, row: Row) -> bool:
         if not self._keep:
             return True
         pieces = (row.shas[at : at + 32].hex() for at in range(0, len(row.shas), 32))
-        return all(map(self._objects.has, pieces)) and self._objects.has(row.entry.sha256)
+        return all(map(self._objects.keep, pieces)) and self._objects.keep(row.entry.sha256)
 
     def _advance(self, count: int) -> None:
         self._done += count

@@ -82,3 +82,19 @@ def test_du_counts_shared_bytes_once(run, data, three, repo: Path):
 def test_du_of_nothing(run, repo):
     assert "Git's objects" in run("du").stdout
     assert run("du", "--experiment", "nope", code=3)
+
+
+def test_what_is_added_again_is_new_again(run, data, repo: Path):
+    """It is known by its time and not read again; still gc must leave it alone from then on."""
+    (repo / "data").mkdir()
+    for number in range(3):
+        (repo / "data" / f"{number}.txt").write_text(f"number {number}")
+    time.sleep(0.2)
+    run("add", "data")
+    run("add", "data")
+    (repo / "data.mlgit").unlink()
+    age()
+    assert len(data("gc", "--grace", "1d", "--json")["objects"]) == 4
+    run("add", "data")
+    (repo / "data.mlgit").unlink()
+    assert data("gc", "--grace", "1d", "--json")["too_new"]["objects"] == 4
