@@ -86,6 +86,21 @@ def auto_maintenance() -> bool:
     return _flag("MLGIT_AUTO_MAINTENANCE", default=True)
 
 
+def git_program() -> str | None:
+    """The program that moves refs between repositories, where the environment names one."""
+    return _first("MLGIT_GIT")
+
+
+def git_ssh() -> str | None:
+    """The SSH client that Git is told to use (git-scm.com/docs/git, "Git SSH")."""
+    return _first("GIT_SSH_COMMAND", "GIT_SSH")
+
+
+def untranslated() -> dict[str, str]:
+    """The environment, for a program whose messages are to be read by another."""
+    return {**os.environ, "LANGUAGE": "C"}
+
+
 def pager() -> str | None:
     """The pager for long output, as Git chooses it; "" means none."""
     for name in ("MLGIT_PAGER", "GIT_PAGER", "PAGER"):

@@ -2,7 +2,8 @@
 
 It imports dulwich, the settings and the errors, and nothing else of mlgit. It promises
 that the index, the worktree, HEAD, the stash and every ref outside ``refs/mlgit/`` and
-tags stay as they are, and that it runs no hook, filter or ``git`` binary.
+tags stay as they are, and that it runs no hook, no filter, and no ``git`` binary but to reach
+other repositories (``transport``).
 """
 
 from __future__ import annotations

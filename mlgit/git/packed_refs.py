@@ -81,6 +81,15 @@ def bisect(data: mmap.mmap | bytes, name: bytes) -> str | None:
     return None
 
 
+def find(data: mmap.mmap | bytes, name: str) -> str | None:
+    """The commit of one name, or None."""
+    if not data:
+        return None
+    if not is_sorted(data):
+        return next((sha for n, sha in packed_lines(data) if n == name), None)
+    return bisect(data, name.encode())
+
+
 def merged(data: mmap.mmap | bytes, changes: dict[str, str]) -> bytes:
     """The file with entries put in, or left out: those whose commit is ""."""
     if data and not is_sorted(data):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
 from mlgit.git.files import open_in_folder
-from mlgit.git.packed_refs import bisect, entries_below, is_sorted, merged, packed_lines, without
+from mlgit.git.packed_refs import entries_below, find, merged, without
 
 _HEX = re.compile(r"^[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.")
@@ -97,11 +97,7 @@ class RefStore:
 
     def _read_packed(self, name: str) -> str | None:
         data = self._packed()
-        if not data:
-            return None
-        if not is_sorted(data):
-            return next((sha for n, sha in packed_lines(data) if n == name), None)
-        return bisect(data, name.encode())
+        return find(data, name)
 
     def _packed(self) -> mmap.mmap | bytes:
         stamp = self.packed_stamp()
@@ -294,6 +290,41 @@ class RefStore:
                 "somebody else changed it first",
                 hint="repeat the command; nothing was overwritten",
             )
+
+    def add_packed(self, refs: dict[str, str]) -> list[str]:
+        """Make many new refs with one write of ``packed-refs``.
+
+        Args:
+            refs: The commits by name.
+
+        Returns:
+            The names that were there already; those refs stay as they are.
+
+        Raises:
+            InvalidParameterValue: Git doesn't take a name.
+            Conflict: Somebody holds the lock on ``packed-refs``.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        for name in refs:
+            check_ref_name(name)
+        path = f"{self.common_dir}/packed-refs"
+        taken = []
+        try:
+            with _Lock(path, False) as lock:
+                _, data = _open_packed(path)
+                # A loose ref that somebody makes from here on counts before what is written.
+                new = {}
+                for name, sha in refs.items():
+                    present = os.path.lexists(self._path(name)) or find(data, name)
+                    if present:
+                        taken.append(name)
+                    else:
+                        new[name] = sha
+                if new:
+                    lock.replace(merged(data, new), sync=True)
+        except OSError as error:
+            raise from_os_error(error, "make refs") from error
+        return taken
 
     # -- packing
 
