@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from mlgit.exceptions import Conflict, MlgitException
 from mlgit.store import journal, names
-from mlgit.store.archive_record import commit_seconds, read_archive, stands_on, write_link
+from mlgit.store.archive_record import commit_seconds, read_archive, write_link
 from mlgit.store.gitstore import GitStore
+from mlgit.store.lineage import stands_on
 from mlgit.store.timeform import now_ms
 
 Progress = Callable[[int, int], None]

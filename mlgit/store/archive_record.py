@@ -125,21 +125,6 @@ def read_archive(repo: Repository, sha: str) -> dict[str, str]:
     return found
 
 
-def stands_on(repo: Repository, newer: str, older: str) -> bool:
-    """Whether one commit of a run was made, by whatever many changes, on top of another."""
-    sha = newer
-    while sha != older:
-        try:
-            commit = parse_commit(repo.objects.commit(sha))
-        except MlgitException:
-            return False  # not in this clone
-        # A run's first commit stands on the code, which isn't a part of its history.
-        if "Mlgit-Run" not in commit.trailers() or not commit.parents:
-            return False
-        sha = commit.parents[0]
-    return True
-
-
 def format_runs(runs: Mapping[str, str]) -> bytes:
     """``runs.tsv``: run id → commit."""
     return "".join(f"{run_id}\t{sha}\n" for run_id, sha in sorted(runs.items())).encode()

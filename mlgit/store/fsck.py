@@ -16,9 +16,10 @@ from mlgit.git.batch import ObjectBatch
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
 from mlgit.store import journal, names, reach, results, rows
-from mlgit.store.archive_record import Link, links, read_archive, stands_on
+from mlgit.store.archive_record import Link, links, read_archive
 from mlgit.store.experiment_record import read_experiment
 from mlgit.store.gitstore import GitStore
+from mlgit.store.lineage import stands_on
 from mlgit.store.overview import histories
 from mlgit.store.pointers import parse_pointer
 from mlgit.store.record import Record, last_of

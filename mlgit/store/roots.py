@@ -84,6 +84,12 @@ class Roots:
             # Both parents, where two clones' changes were merged.
             pending += commit.parents
 
+    def commit(self, sha: str, where: str) -> None:
+        """What one commit's tree names, and no older commit's."""
+        commit = self._commit(sha, where)
+        if commit is not None:
+            self.tree(commit.tree, where)
+
     def tip(self, sha: str, where: str) -> None:
         """A commit's tree, and if it is a run's, the run's older commits."""
         commit = self._commit(sha, where)

@@ -190,11 +190,17 @@ def _commit_bytes(
     else:
         parents = (record.code_commit,) if record.code_commit else ()
         author = signature(repo.author(), record.start_time or now)
-    message = _message(record, folder)
-    return format_commit(Commit(tree, parents, author, signature(repo.committer(), now), message))
+    committer = signature(repo.committer(), now)
+    return format_commit(Commit(tree, parents, author, committer, message(record, folder)))
 
 
-def _message(record: Record, folder: str) -> str:
+def message(record: Record, folder: str) -> str:
+    """The message of a run's commit.
+
+    Args:
+        record: The run.
+        folder: The record's folder.
+    """
     name = _printable(record.run_name) or record.run_id
     metrics = {key: point.value for key, point in sorted(record.last.items())}
     key = _key_metric(metrics)

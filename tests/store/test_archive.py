@@ -26,11 +26,11 @@ from mlgit.store.archive_record import (
     links,
     parse_runs,
     read_archive,
-    stands_on,
     write_link,
 )
 from mlgit.store.fsck import check
 from mlgit.store.gitstore import GitStore
+from mlgit.store.lineage import stands_on
 
 ARCHIVE = "refs/mlgit/archive/0"
 CRASHED = 77
