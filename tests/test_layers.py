@@ -16,7 +16,7 @@ LAYERS = [
     ["__main__"],
     ["cli"],
     ["artifacts"],
-    ["tracking", "review", "worktree"],
+    ["tracking", "review", "worktree", "sync"],
     ["store"],
     ["git", "objects", "data"],
     ["validation"],

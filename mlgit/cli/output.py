@@ -242,6 +242,10 @@ class Output:
         if not self.quiet:
             click.echo(message, err=True)
 
+    def shows_progress(self) -> bool:
+        """Whether somebody watches who may be shown how far a job is."""
+        return sys.stderr.isatty() and not self.quiet
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """A line on a terminal that counts what takes more than a second.
@@ -251,7 +255,7 @@ class Output:
         """
         shown = False
         started = last = time.monotonic()
-        wanted = sys.stderr.isatty() and not self.quiet
+        wanted = self.shows_progress()
 
         def update(done: int, total: int) -> None:
             nonlocal shown, last

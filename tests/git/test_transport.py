@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -373,6 +374,7 @@ def test_ctrl_c_ends_git_too(repo_dir: Path, tmp_path: Path) -> None:
     )
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
         assert process.poll() is None
+    time.sleep(0.3)  # until it waits for Git
     process.send_signal(2)
     process.wait(timeout=5)
     with pytest.raises(ProcessLookupError):

@@ -1,0 +1,371 @@
+"""``mlgit push``, ``fetch``, ``pull`` and ``clone``: runs and what they name, between clones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlgit.cli import errors
+from mlgit.cli.context import RUN, App
+from mlgit.cli.output import one_line, plural, size
+
+if TYPE_CHECKING:
+    from mlgit.objects.transfer import Transferred
+    from mlgit.store.gitstore import GitStore
+    from mlgit.sync.fetch import Fetched
+    from mlgit.sync.incoming import Apart, Incoming
+    from mlgit.sync.push import Progress, Pushed
+
+_REMOTE = click.argument("remote", metavar="[GIT_REMOTE]", required=False)
+_EXPERIMENT = click.option(
+    "--experiment", "experiments", metavar="NAME", multiple=True, help="Only runs of this one."
+)
+_RUN = click.option("--run", "runs", metavar="RUN", type=RUN, multiple=True, help="Only this run.")
+_STORAGE = click.option(
+    "--storage", metavar="NAME", help="The remote for artifacts; the default one if not given."
+)
+_DRY = click.option("-n", "--dry-run", is_flag=True, help="Only tell what would be done.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print data and errors only.")
+
+
+@click.command()
+@_REMOTE
+@_EXPERIMENT
+@_RUN
+@_STORAGE
+@click.option("--no-artifacts", is_flag=True, help="Push the runs without what they name.")
+@_DRY
+@_JSON
+@_QUIET
+@click.pass_obj
+def push(
+    app: App,
+    remote: str | None,
+    experiments: tuple[str, ...],
+    runs: tuple[str, ...],
+    storage: str | None,
+    no_artifacts: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Push runs and experiments to a Git remote, after the artifacts that they name.
+
+    Artifacts, and the data of the checked out commit, go to the remote that mlgit remote
+    names. Without GIT_REMOTE, it is the branch's remote, or origin. Branches are Git's: git
+    push them. --experiment and --run may be repeated. What others changed meanwhile is
+    merged first; where a run was changed in ways that don't go together, neither side is
+    touched, and the exit code is 1.
+    """
+    from mlgit.sync import push as library
+
+    app.out.quiet |= quiet
+    store, remote = _at(app, remote)
+    run_ids, ids = _narrowed(app, runs, experiments)
+    done = library.push(
+        store,
+        remote,
+        runs=run_ids,
+        experiments=ids,
+        artifacts=not no_artifacts,
+        object_remote=storage,
+        dry_run=dry_run,
+        show=_shown(app),
+    )
+    if as_json:
+        app.out.json(_push_json(done, dry_run))
+    else:
+        _tell_pushed(app, done, dry_run)
+    if done.apart or done.failed:
+        click.get_current_context().exit(errors.FOUND)
+
+
+@click.command()
+@_REMOTE
+@click.option("--artifacts", is_flag=True, help="Download the artifacts of all runs too.")
+@_EXPERIMENT
+@_RUN
+@_STORAGE
+@_DRY
+@_JSON
+@_QUIET
+@click.pass_obj
+def fetch(
+    app: App,
+    remote: str | None,
+    artifacts: bool,
+    experiments: tuple[str, ...],
+    runs: tuple[str, ...],
+    storage: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Fetch runs and experiments from a Git remote; artifacts where they are asked for.
+
+    All runs come at once, and can be searched and compared. --experiment and --run, which
+    may be repeated, download the artifacts of those runs; --artifacts those of all. Branches
+    are Git's: git fetch them.
+    """
+    app.out.quiet |= quiet
+    narrow = bool(experiments or runs)
+    _fetch(app, remote, artifacts or narrow, experiments, runs, storage, dry_run, as_json, False)
+
+
+@click.command()
+@_REMOTE
+@click.option("--no-artifacts", is_flag=True, help="Fetch the runs without what they name.")
+@_EXPERIMENT
+@_RUN
+@_STORAGE
+@_DRY
+@_JSON
+@_QUIET
+@click.pass_obj
+def pull(
+    app: App,
+    remote: str | None,
+    no_artifacts: bool,
+    experiments: tuple[str, ...],
+    runs: tuple[str, ...],
+    storage: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Fetch runs and experiments from a Git remote, and the artifacts of all of them.
+
+    --experiment and --run, which may be repeated, narrow which artifacts are downloaded.
+    The data that the checked out commit names comes too. No branch is touched: git pull
+    does that.
+    """
+    app.out.quiet |= quiet
+    want = not no_artifacts
+    _fetch(app, remote, want, experiments, runs, storage, dry_run, as_json, want)
+
+
+@click.command()
+@click.argument("url")
+@click.argument("directory", required=False)
+@click.option("--bare", is_flag=True, help="Make a repository without a worktree.")
+@click.option("--artifacts", is_flag=True, help="Download the artifacts of all runs too.")
+@_JSON
+@_QUIET
+@click.pass_obj
+def clone(
+    app: App,
+    url: str,
+    directory: str | None,
+    bare: bool,
+    artifacts: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Clone a Git repository with its runs.
+
+    It is git clone and mlgit fetch. If it is interrupted when Git is done, mlgit fetch in
+    the new clone goes on.
+    """
+    from mlgit.sync import fetch as library
+
+    app.out.quiet |= quiet
+    where = library.clone(url, directory, bare=bare, show_git=app.out.shows_progress())
+    app.out.note(f"Cloned into {one_line(where)}")
+    store = library.open_clone(where)
+    try:
+        done = library.fetch(store, "origin", show=_shown(app))
+        if artifacts:
+            done.objects = library.download(store, show=_shown(app))
+    finally:
+        store.close()
+    if as_json:
+        app.out.json({"directory": where, **_fetch_json(done, False)})
+    else:
+        _tell_fetched(app, done, False)
+
+
+# -- what they share
+
+
+def _at(app: App, remote: str | None) -> tuple[GitStore, str]:
+    from mlgit.sync.remotes import default_remote
+
+    store = app.open()
+    return store, remote or default_remote(store.repo)
+
+
+def _narrowed(
+    app: App, runs: Sequence[str], experiments: Sequence[str]
+) -> tuple[list[str] | None, list[str] | None]:
+    """The ids of what was named; None for both where nothing was."""
+    if not runs and not experiments:
+        return None, None
+    ids = [app.experiment(name).experiment_id for name in experiments]
+    return [app.run_id(name) for name in runs], ids
+
+
+def _shown(app: App) -> Any:
+    def show(what: str) -> AbstractContextManager[Progress]:
+        return app.out.progress(what)
+
+    return show
+
+
+def _fetch(
+    app: App,
+    remote: str | None,
+    artifacts: bool,
+    experiments: Sequence[str],
+    runs: Sequence[str],
+    storage: str | None,
+    dry_run: bool,
+    as_json: bool,
+    data: bool,
+) -> None:
+    from mlgit.sync import fetch as library
+
+    store, remote = _at(app, remote)
+    done = library.fetch(store, remote, dry_run=dry_run, show=_shown(app))
+    if artifacts and not dry_run:
+        # Now, as runs that came may be among those that were named.
+        run_ids, ids = _narrowed(app, runs, experiments)
+        done.objects = library.download(
+            store,
+            runs=run_ids,
+            experiments=ids,
+            data=data,
+            object_remote=storage,
+            show=_shown(app),
+        )
+    if as_json:
+        app.out.json(_fetch_json(done, dry_run))
+    else:
+        _tell_fetched(app, done, dry_run)
+    if done.came.apart:
+        click.get_current_context().exit(errors.FOUND)
+
+
+# -- telling
+
+
+def _push_json(done: Pushed, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "remote": done.remote,
+        "pushed": sorted(done.refs),
+        "up_to_date": done.same,
+        "merged": sorted(done.merged),
+        "removed": sorted(done.removed),
+        "failed": dict(sorted(done.failed.items())),
+        "apart": [_apart_json(apart) for apart in done.apart],
+        "objects": done.objects._asdict(),
+    }
+
+
+def _fetch_json(done: Fetched, dry_run: bool) -> dict[str, Any]:
+    came = done.came
+    return {
+        "dry_run": dry_run,
+        "remote": done.remote,
+        "new": sorted(came.new),
+        "forwarded": sorted(came.forwarded),
+        "merged": sorted(came.merged),
+        "dropped": sorted(came.dropped),
+        "refused": dict(sorted(came.refused.items())),
+        "apart": [_apart_json(apart) for apart in came.apart],
+        "objects": done.objects._asdict(),
+    }
+
+
+def _apart_json(apart: Apart) -> dict[str, Any]:
+    return {
+        "ref": apart.ref,
+        "ours": apart.ours,
+        "theirs": apart.theirs,
+        "conflicts": [
+            {"key": c.key, "base": c.base, "ours": c.ours, "theirs": c.theirs}
+            for c in apart.clashes
+        ],
+    }
+
+
+def _tell_pushed(app: App, done: Pushed, dry_run: bool) -> None:
+    where = one_line(done.remote)
+    _tell_objects(app, "Uploaded", done.objects)
+    if done.merged:
+        app.out.say(f"Merged {_counted(done.merged)} that {where} had changed too")
+    if done.refs:
+        app.out.say(f"{'Would push' if dry_run else 'Pushed'} {_counted(done.refs)} to {where}")
+    if done.removed:
+        did = "Would remove" if dry_run else "Removed"
+        app.out.say(f"{did} {plural(len(done.removed), 'ref')} of archived runs there")
+    if not (done.refs or done.removed or done.failed or done.apart):
+        app.out.say(f"Everything is at {where} already")
+    for ref, reason in sorted(done.failed.items()):
+        app.out.note(f"Not pushed: {one_line(ref)}: {one_line(reason)}")
+    _tell_apart(app, done.apart)
+
+
+def _tell_fetched(app: App, done: Fetched, dry_run: bool) -> None:
+    came: Incoming = done.came
+    where = one_line(done.remote)
+    if came.new:
+        did = "There are new" if dry_run else "Fetched"
+        app.out.say(f"{did} {_counted(came.new)} from {where}")
+    if came.forwarded:
+        did = "Changed there:" if dry_run else "Brought up to date:"
+        app.out.say(f"{did} {_counted(came.forwarded)}")
+    if came.merged:
+        app.out.say(f"Merged {_counted(came.merged)} that were changed here and there")
+    if came.dropped:
+        app.out.say(f"Removed {plural(len(came.dropped), 'ref')} of runs that are archived")
+    _tell_objects(app, "Downloaded", done.objects)
+    if not (came.changed() or came.dropped or came.apart or done.objects.objects):
+        app.out.say(f"{where} has nothing new")
+    for ref, reason in sorted(came.refused.items()):
+        app.out.note(f"Left out {one_line(ref)}: {reason}")
+    _tell_apart(app, came.apart)
+
+
+def _tell_objects(app: App, did: str, objects: Transferred) -> None:
+    if objects.objects:
+        count = plural(objects.objects, "object")
+        app.out.say(f"{did} {count} of artifacts and data, {size(objects.bytes)}")
+
+
+def _tell_apart(app: App, apart: Sequence[Apart]) -> None:
+    for left in apart:
+        app.out.note(
+            f"Left alone on both sides: {one_line(left.ref)}\n"
+            f"  here {left.ours[:10]}, there {left.theirs[:10]}"
+        )
+        for clash in left.clashes[:20]:
+            app.out.note(
+                f"  {one_line(clash.key)}: here {_value(clash.ours)}, there {_value(clash.theirs)},"
+                f" before {_value(clash.base)}"
+            )
+    if apart:
+        app.out.note("Set such a key here to what it is there, and repeat the command")
+
+
+def _value(text: str | None) -> str:
+    return "(not set)" if text is None else one_line(text)[:200]
+
+
+def _counted(refs: Sequence[str]) -> str:
+    """ "3 runs and 1 experiment", from names of refs."""
+    kinds = (("runs", "run"), ("experiments", "experiment"), ("archive", "archive"))
+    parts = []
+    rest = len(refs)
+    for folder, noun in kinds:
+        count = sum(ref.startswith(f"refs/mlgit/{folder}/") for ref in refs)
+        rest -= count
+        if count:
+            parts.append(plural(count, noun))
+    if rest:
+        parts.append(plural(rest, "other ref"))
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -1,0 +1,254 @@
+"""Push: the objects that refs lead to, then the refs, then what an archive made superfluous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from mlgit.exceptions import MlgitException, ResourceDoesNotExist
+from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, transport
+from mlgit.objects import Entry
+from mlgit.objects.transfer import Transferred
+from mlgit.store import names, pushed
+from mlgit.store.archive_record import read_archive
+from mlgit.store.gitstore import GitStore
+from mlgit.store.lineage import stands_on
+from mlgit.store.remotes import remote_objects
+from mlgit.sync import wanted
+from mlgit.sync.incoming import SHARED, Apart, Incoming, bring, shared_refs
+
+Progress = Callable[[int, int], None]
+Show = Callable[[str], AbstractContextManager[Progress]]
+_ATTEMPTS = 6
+
+
+@dataclass
+class Pushed:
+    """What was pushed, or would be.
+
+    Attributes:
+        remote: The Git remote.
+        refs: The refs that the remote has now as this clone has them, and hadn't.
+        same: How many it had already.
+        merged: Refs that were merged with the remote's before.
+        apart: Refs that both sides changed in ways that don't go together; neither was touched.
+        failed: Refs that the remote doesn't take, and why.
+        removed: Refs of archived runs that were removed there.
+        objects: What was uploaded.
+    """
+
+    remote: str
+    refs: list[str] = field(default_factory=list)
+    same: int = 0
+    merged: list[str] = field(default_factory=list)
+    apart: list[Apart] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    objects: Transferred = wanted.NOTHING
+
+
+def no_show(what: str) -> AbstractContextManager[Progress]:
+    """Shows nothing of how far a job is."""
+    return nullcontext(lambda done, total: None)
+
+
+def push(
+    store: GitStore,
+    remote: str,
+    *,
+    runs: Collection[str] | None = None,
+    experiments: Collection[str] | None = None,
+    artifacts: bool = True,
+    object_remote: str | None = None,
+    dry_run: bool = False,
+    show: Show = no_show,
+) -> Pushed:
+    """Push runs, experiments, archives and the registry, after the objects that they name.
+
+    It can be interrupted and repeated, and several may push at once: what is there already
+    takes no work, and what others pushed meanwhile is merged first.
+
+    Args:
+        store: The store.
+        remote: A Git remote's name, a URL or a path.
+        runs: Only these runs; all where None.
+        experiments: Only runs of these experiments.
+        artifacts: Upload the objects that the refs lead to. Without, the refs will name bytes
+            that others can't get.
+        object_remote: Where to; the default one where None.
+        dry_run: Change nothing, and tell what would be done.
+        show: Makes what is told how far a job is, from the job's title.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ResourceDoesNotExist: There is no remote for the objects, or an object is lost.
+        Conflict: Others kept changing the same refs.
+        StorageError, PermissionDenied: A remote can't be reached, or refuses.
+    """
+    work = _Push(store, remote, _chosen(store, runs, experiments), dry_run, show)
+    told = work.told
+    for attempt in range(_ATTEMPTS):
+        updates = work.plan()
+        if artifacts and (attempt == 0 or updates):
+            work.upload(updates, object_remote)
+        if dry_run:
+            told.refs = [update.ref for update in updates]
+            break
+        if not work.push(updates):
+            break
+    told.failed.update(work.raced)
+    told.removed += work.remove_archived()
+    if not dry_run:
+        pushed.note(store.repo, remote, work.there)
+    return told
+
+
+def _chosen(
+    store: GitStore, runs: Collection[str] | None, experiments: Collection[str] | None
+) -> Callable[[str], bool]:
+    """Whether a ref is one of those that were asked for."""
+    if runs is None and experiments is None:
+        return lambda ref: True
+    of_runs = {store.runs.record(run_id).experiment_id for run_id in runs or ()}
+
+    def is_chosen(ref: str) -> bool:
+        kind, _, rest = ref.removeprefix("refs/mlgit/").partition("/")
+        experiment_id, _, run_id = rest.partition("/")
+        if kind == "runs":
+            return run_id in (runs or ()) or experiment_id in (experiments or ())
+        if kind == "experiments":
+            return experiment_id in of_runs or experiment_id in (experiments or ())
+        return kind == "archive" and (
+            experiment_id in of_runs or experiment_id in (experiments or ())
+        )
+
+    return is_chosen
+
+
+class _Push:
+    def __init__(
+        self,
+        store: GitStore,
+        remote: str,
+        chosen: Callable[[str], bool],
+        dry_run: bool,
+        show: Show,
+    ) -> None:
+        self.store = store
+        self.chosen = chosen
+        self.dry_run = dry_run
+        self.show = show
+        self.transport: GitTransport = transport(store.repo, remote)
+        self.told = Pushed(remote)
+        self.there: dict[str, str] = {}
+        self.raced: dict[str, str] = {}
+
+    def plan(self) -> list[Update]:
+        """What is to be pushed, after what differs on both sides was merged."""
+        with self.show("Looking at the remote"):
+            self.there = self.transport.list_refs(SHARED)
+            came = self._reconcile()
+        here = {ref: sha for ref, sha in shared_refs(self.store.repo).items() if self.chosen(ref)}
+        left = {apart.ref for apart in came.apart}
+        self.told.merged += [ref for ref in came.merged if ref not in self.told.merged]
+        self.told.apart = came.apart
+        self.told.same = sum(self.there.get(ref) == sha for ref, sha in here.items())
+        updates = []
+        for ref, sha in here.items():
+            old = self.there.get(ref)
+            if old == sha or ref in left or ref in self.told.failed:
+                continue
+            if old is None or stands_on(self.store.repo, sha, old):
+                updates.append(Update(ref, sha, old))
+        return updates
+
+    def _reconcile(self) -> Incoming:
+        """Bring what the remote has of the refs that this clone changed too, and archives."""
+        mine = shared_refs(self.store.repo)
+
+        def differs_on_both(ref: str) -> bool:
+            # An archive tells which refs of runs the remote has no use for.
+            return (ref in mine and self.chosen(ref)) or ref.startswith(names.ARCHIVE)
+
+        return bring(self.store, self.transport, self.there, differs_on_both, dry_run=self.dry_run)
+
+    def upload(self, updates: list[Update], object_remote: str | None) -> None:
+        """Put the objects that the refs lead to, and the data of the checked out commit."""
+        refs = {update.ref: update.new for update in updates if update.new is not None}
+        needed = wanted.new_entries(self.store, refs, self.there)
+        data: set[Entry] = wanted.data_entries(self.store)
+        if not needed and not data:
+            return
+        try:
+            objects = remote_objects(self.store.repo, object_remote)
+        except ResourceDoesNotExist as error:
+            if not needed and object_remote is None:
+                return  # data that is kept in one clone; no ref that is pushed needs it
+            raise ResourceDoesNotExist(
+                f"These runs have artifacts, and there is nowhere to put them: {error.message}",
+                hint=f"{error.hint}; or mlgit push --no-artifacts",
+            ) from error
+        if self.dry_run:
+            return
+        with self.show("Uploading artifacts") as progress:
+            done = wanted.upload(self.store, objects, needed, data, progress)
+        before = self.told.objects
+        self.told.objects = Transferred(
+            before.objects + done.objects, before.bytes + done.bytes, done.already
+        )
+
+    def push(self, updates: list[Update]) -> bool:
+        """Push the refs; whether others were faster with some, so that it is to be repeated."""
+        if not updates:
+            self.raced = {}
+            return False
+        with self.show("Pushing runs"):
+            results = self.transport.push(updates)
+        new = {update.ref: update.new for update in updates}
+        for result in results:
+            if result.status == OK:
+                self.told.refs.append(result.ref)
+                self.there[result.ref] = str(new[result.ref])
+            elif result.status == ERROR:
+                self.told.failed[result.ref] = result.reason
+        self.raced = {r.ref: r.reason for r in results if r.status == REJECTED}
+        return bool(self.raced)
+
+    def remove_archived(self) -> list[str]:
+        """Remove the remote's refs of runs that its archives have."""
+        repo = self.store.repo
+        updates: list[Update] = []
+        for ref, tip in repo.refs.items(names.ARCHIVE).items():
+            if self.there.get(ref) != tip or not self.chosen(ref):
+                continue
+            prefix = f"{names.RUNS}{ref[len(names.ARCHIVE) :]}/"
+            updates += self._superfluous(prefix, _archived(self.store, tip))
+        if self.dry_run or not updates:
+            return [update.ref for update in updates]
+        removed = []
+        with self.show("Removing refs of archived runs") as progress:
+            for at in range(0, len(updates), 200):
+                progress(at, len(updates))
+                results: list[Result] = self.transport.push(updates[at : at + 200])
+                removed += [result.ref for result in results if result.status == OK]
+        for gone in removed:
+            self.there.pop(gone, None)
+        return removed
+
+    def _superfluous(self, prefix: str, archived: Mapping[str, str]) -> list[Update]:
+        found = []
+        for ref, sha in self.there.items():
+            commit = archived.get(ref[len(prefix) :]) if ref.startswith(prefix) else None
+            if commit is not None and (sha == commit or stands_on(self.store.repo, commit, sha)):
+                found.append(Update(ref, None, sha))
+        return found
+
+
+def _archived(store: GitStore, tip: str) -> dict[str, str]:
+    try:
+        return read_archive(store.repo, tip)
+    except MlgitException:
+        return {}  # fsck tells

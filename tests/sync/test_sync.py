@@ -1,0 +1,397 @@
+"""Push, fetch and pull: what travels, in which order, and that repeating it is safe."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlgit.exceptions import MlgitException, ResourceDoesNotExist
+from mlgit.git import transport as transport_module
+from mlgit.git.transport_git import BinaryTransport
+from mlgit.objects import transfer
+from mlgit.store import names, pushed, remotes
+from mlgit.store.archive import fold
+from mlgit.sync.fetch import download, fetch, folder_for
+from mlgit.sync.incoming import SHARED
+from mlgit.sync.push import push
+
+Clone = Any  # conftest's
+Pair = tuple[Clone, Clone]
+Git = Callable[..., str]
+Sound = Callable[..., None]
+
+
+@pytest.fixture(params=["git", "dulwich"])
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MLGIT_GIT", request.param)
+    return str(request.param)
+
+
+def remote_refs(git: Git, there: Path) -> dict[str, str]:
+    lines = git(there, "for-each-ref", "--format=%(refname) %(objectname)", "refs/mlgit").split()
+    return dict(zip(lines[::2], lines[1::2]))
+
+
+def test_what_one_pushes_the_other_reads(
+    clones: Pair, git: Git, there: Path, sound: Sound, program: str
+) -> None:
+    one, two = clones
+    experiment = one.store.experiments.create("mnist", tags={"team": "vision"})
+    first, second = one.run("first"), one.run("second", experiment)
+    told = push(one.store, "origin")
+    assert len(told.refs) == 3 and told.objects.objects == 4 and not told.apart
+    assert remote_refs(git, there) == one.refs()
+    assert pushed.known(one.store.repo, "origin") == one.refs()
+
+    came = fetch(two.store, "origin")
+    assert sorted(came.came.new) == sorted(one.refs()) and two.refs() == one.refs()
+    assert two.store.runs.get(first).to_dictionary() == one.store.runs.get(first).to_dictionary()
+    assert two.store.experiments.get(experiment).tags == {"team": "vision"}
+    assert {r.info.run_id for r in two.store.search_runs(None)} == {first, second}
+    with pytest.raises(MlgitException):
+        two.store.read_artifact(first, "notes/name.txt")
+    assert download(two.store, runs=[first]).objects == 2
+    assert two.store.read_artifact(first, "notes/name.txt") == b"first"
+    with pytest.raises(MlgitException):
+        two.store.read_artifact(second, "notes/name.txt")
+    assert download(two.store, experiments=[experiment]).objects == 2
+    assert download(two.store).objects == 0
+    sound(one, two)
+
+
+def test_repeating_is_no_work(clones: Pair, program: str) -> None:
+    one, two = clones
+    one.run()
+    push(one.store, "origin")
+    again = push(one.store, "origin")
+    assert again.refs == [] and again.same == 1 and again.objects.objects == 0
+    assert fetch(two.store, "origin").came.new and not fetch(two.store, "origin").came.changed()
+    back = push(two.store, "origin")
+    assert back.refs == [] and back.objects.objects == 0
+
+
+def test_behind_moves_forward_and_ahead_is_pushed(clones: Pair, sound: Sound) -> None:
+    one, two = clones
+    run = one.run()
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    two.tag(run, "seen", "yes")
+    # The artifact isn't in the second clone: it was there before, so it isn't needed.
+    assert len(push(two.store, "origin").refs) == 1
+    assert push(one.store, "origin").refs == []
+    assert one.tags(run) == {"seen": "yes"}
+    one.tag(run, "more", "1")
+    assert fetch(one.store, "origin").came.changed() == []
+    push(one.store, "origin")
+    assert fetch(two.store, "origin").came.forwarded == [names.run_ref("0", run)]
+    assert two.tags(run) == {"seen": "yes", "more": "1"}
+    sound(one)
+    sound(two, objects=False)
+
+
+def test_without_a_place_for_artifacts_no_ref_is_pushed(
+    clones: Pair, git: Git, there: Path
+) -> None:
+    one, _ = clones
+    remotes.remove(one.store.repo, "storage", local=True)
+    plain, heavy = one.run("plain", artifact=None), one.run("heavy")
+    with pytest.raises(ResourceDoesNotExist) as caught:
+        push(one.store, "origin")
+    assert "mlgit remote add" in caught.value.hint and "--no-artifacts" in caught.value.hint
+    assert remote_refs(git, there) == {}
+    assert push(one.store, "origin", runs=[plain]).refs == [names.run_ref("0", plain)]
+    assert push(one.store, "origin", artifacts=False).refs == [names.run_ref("0", heavy)]
+
+
+def test_objects_go_before_refs(
+    clones: Pair, git: Git, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = clones
+    run = one.run()
+
+    def fails(*_: object, **__: object) -> None:
+        assert remote_refs(git, there) == {}
+        raise OSError("the network is gone")
+
+    monkeypatch.setattr(transfer, "upload", fails)
+    with pytest.raises(OSError, match="network"):
+        push(one.store, "origin")
+    assert remote_refs(git, there) == {}
+    monkeypatch.undo()
+    assert push(one.store, "origin").refs == [names.run_ref("0", run)]
+
+
+def test_an_object_that_nobody_has_is_told_before_a_ref_goes(
+    clones: Pair, git: Git, there: Path
+) -> None:
+    one, _ = clones
+    run = one.run()
+    lost = one.store.artifact(run, "notes/name.txt")
+    os.unlink(one.store.objects.path(lost.sha256))  # type: ignore[union-attr]
+    with pytest.raises(ResourceDoesNotExist, match="object"):
+        push(one.store, "origin")
+    assert remote_refs(git, there) == {}
+
+
+def test_a_run_that_ends_during_the_upload_waits(
+    clones: Pair, git: Git, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = clones
+    first = one.run("first")
+    upload = transfer.upload
+
+    def meanwhile(*args: object, **kwargs: object) -> object:
+        if "late" not in late:
+            late["late"] = one.run("late")
+        return upload(*args, **kwargs)  # type: ignore[arg-type]
+
+    late: dict[str, str] = {}
+    monkeypatch.setattr(transfer, "upload", meanwhile)
+    assert push(one.store, "origin").refs == [names.run_ref("0", first)]
+    assert push(one.store, "origin").refs == [names.run_ref("0", late["late"])]
+
+
+def test_dry_run_changes_nothing(clones: Pair, git: Git, there: Path, tmp_path: Path) -> None:
+    one, two = clones
+    one.run()
+    assert len(push(one.store, "origin", dry_run=True).refs) == 1
+    assert remote_refs(git, there) == {} and not (tmp_path / "storage" / "objects").exists()
+    push(one.store, "origin")
+    assert len(fetch(two.store, "origin", dry_run=True).came.new) == 1
+    assert two.refs() == {}
+
+
+def test_names_that_mlgit_does_not_make_are_left_out(clones: Pair, git: Git, there: Path) -> None:
+    one, two = clones
+    sha = git(one.folder, "rev-parse", "HEAD")
+    odd = ["refs/mlgit/runs/0/-x", "refs/mlgit/runs/x/y", "refs/mlgit/archive/a/b"]
+    odd += ["refs/mlgit/experiments/x", "refs/mlgit/runs/0/a/b"]
+    for ref in odd:
+        git(one.folder, "push", "-q", "origin", f"{sha}:{ref}")
+    told = fetch(two.store, "origin")
+    assert sorted(told.came.refused) == sorted(odd) and two.refs() == {}
+
+
+@pytest.mark.parametrize("times", [30])
+def test_many_refs_are_packed(clones: Pair, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = clones
+    for at in range(times):
+        one.run(f"run-{at}", artifact=None)
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    assert len(two.refs()) == times
+    assert two.store.repo.refs.loose_items("refs/mlgit/") == {}
+
+
+# -- archives
+
+
+def test_an_archive_replaces_refs_on_both_sides(
+    clones: Pair, git: Git, there: Path, sound: Sound, program: str
+) -> None:
+    one, two = clones
+    runs = [one.run(f"run-{at}") for at in range(3)]
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    fold(one.store)
+    told = push(one.store, "origin")
+    assert told.refs == ["refs/mlgit/archive/0"] and len(told.removed) == 3
+    assert list(remote_refs(git, there)) == ["refs/mlgit/archive/0"]
+    # The other clone's refs go too, and it doesn't put them back.
+    assert len(fetch(two.store, "origin").came.dropped) == 3
+    assert two.refs() == one.refs()
+    assert {r.info.run_id for r in two.store.search_runs(None)} == set(runs)
+    assert push(two.store, "origin").refs == []
+    two.tag(runs[0], "k", "v")
+    assert push(two.store, "origin").refs == [names.run_ref("0", runs[0])]
+    assert fetch(one.store, "origin").came.new == [names.run_ref("0", runs[0])]
+    assert one.tags(runs[0]) == {"k": "v"}
+    sound(one)
+    sound(two, objects=False)
+
+
+def test_who_pushes_without_having_fetched_does_not_bring_refs_back(
+    clones: Pair, git: Git, there: Path
+) -> None:
+    one, two = clones
+    run = one.run()
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    fold(one.store)
+    push(one.store, "origin")
+    told = push(two.store, "origin")
+    assert told.refs == [] and names.run_ref("0", run) not in remote_refs(git, there)
+
+
+def test_two_archives_become_one(clones: Pair, git: Git, there: Path, sound: Sound) -> None:
+    one, two = clones
+    common = one.run("common")
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    mine, yours = one.run("mine"), two.run("yours")
+    fold(one.store)
+    fold(two.store)
+    push(one.store, "origin")
+    told = push(two.store, "origin")
+    assert told.merged == ["refs/mlgit/archive/0"] and not told.apart
+    fetch(one.store, "origin")
+    assert one.refs() == two.refs() and list(one.refs()) == ["refs/mlgit/archive/0"]
+    for clone in clones:
+        assert {r.info.run_id for r in clone.store.search_runs(None)} == {common, mine, yours}
+    sound(one, two, objects=False)
+
+
+def test_archived_there_and_amended_here(clones: Pair, sound: Sound) -> None:
+    one, two = clones
+    run = one.run()
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    one.tag(run, "a", "1")
+    fold(one.store)
+    push(one.store, "origin")
+    two.tag(run, "b", "2")
+    told = fetch(two.store, "origin")
+    assert told.came.merged == [names.run_ref("0", run)]
+    assert two.tags(run) == {"a": "1", "b": "2"}
+    push(two.store, "origin")
+    fetch(one.store, "origin")
+    assert one.tags(run) == {"a": "1", "b": "2"}
+    sound(one)
+
+
+# -- interruption and others at work
+
+_PUSHER = """
+import sys, time
+from mlgit.git import Repository
+from mlgit.store.gitstore import GitStore
+from mlgit.sync.push import push
+store = GitStore(Repository.open(sys.argv[1]))
+print("ready", flush=True)
+push(store, "origin")
+"""
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(
+        [sys.executable, "-c", _PUSHER, str(folder)],
+        env=env,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def whole(git: Git, there: Path, tmp_path: Path, clone: Clone) -> int:
+    """Whether all that the remote's refs lead to is there; how many refs it has."""
+    refs = remote_refs(git, there)
+    git(there, "fsck", "--strict", "--no-dangling", "--connectivity-only")
+    from mlgit.store.reach import artifacts_of
+
+    for sha in artifacts_of(clone.store, refs.values()):
+        assert (tmp_path / "storage/objects/sha256" / sha[:2] / sha[2:]).exists()
+    return len(refs)
+
+
+def test_a_push_that_is_killed_is_repeated(
+    clones: Pair, git: Git, there: Path, tmp_path: Path, sound: Sound
+) -> None:
+    one, two = clones
+    for at in range(20):
+        one.run(f"run-{at}")
+    rng = random.Random(7)
+    for _ in range(6):
+        process = _start(one.folder)
+        assert process.stdout is not None and process.stdout.readline()
+        time.sleep(rng.random() * 0.25)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        whole(git, there, tmp_path, one)
+    # A Git that was killed may leave its lock, as it says itself.
+    for lock in there.rglob("*.lock"):
+        lock.unlink()
+    push(one.store, "origin")
+    assert whole(git, there, tmp_path, one) == 20
+    fetch(two.store, "origin")
+    download(two.store)
+    sound(one, two)
+
+
+def test_two_push_at_once(
+    clones: Pair, git: Git, there: Path, tmp_path: Path, sound: Sound
+) -> None:
+    one, two = clones
+    shared = [one.run(f"shared-{at}") for at in range(3)]
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    for clone, name in ((one, "one"), (two, "two")):
+        for at in range(5):
+            clone.run(f"{name}-{at}")
+        for run in shared:
+            clone.tag(run, name, "x")
+    processes = [_start(clone.folder) for clone in clones]
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
+    for clone in clones:
+        fetch(clone.store, "origin")
+        download(clone.store)
+    assert whole(git, there, tmp_path, one) == 13
+    assert one.refs() == two.refs() == remote_refs(git, there)
+    for run in shared:
+        assert one.tags(run) == two.tags(run) == {"one": "x", "two": "x"}
+    sound(one, two, objects=False)
+
+
+def test_a_rejected_ref_is_merged_and_pushed_again(
+    clones: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = clones
+    run = one.run()
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    one.tag(run, "a", "1")
+    push_refs = BinaryTransport.push
+    others = []
+
+    def late(self: BinaryTransport, updates: list[transport_module.Update]) -> object:
+        if not others:
+            others.append(run)
+            two.tag(run, "b", "2")
+            monkeypatch.setattr(BinaryTransport, "push", push_refs)
+            push(two.store, "origin")
+        return push_refs(self, updates)
+
+    monkeypatch.setattr(BinaryTransport, "push", late)
+    told = push(one.store, "origin")
+    assert told.merged == told.refs == [names.run_ref("0", run)] and not told.failed
+    fetch(two.store, "origin")
+    assert one.tags(run) == two.tags(run) == {"a": "1", "b": "2"}
+
+
+def test_the_prefixes_are_below_mlgit() -> None:
+    assert all(prefix.startswith("refs/mlgit/") and prefix.endswith("/") for prefix in SHARED)
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("https://example.org/a/team.git", "team"),
+        ("git@example.org:team.git", "team"),
+        ("/srv/team/.git/", "team"),
+        ("../team/", "team"),
+    ],
+)
+def test_the_folder_of_a_clone(url: str, folder: str) -> None:
+    assert folder_for(url) == folder
+    assert folder_for(url, bare=True) == f"{folder}.git"
