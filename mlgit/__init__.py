@@ -53,6 +53,7 @@ _NAMES = {
     "log_stream": _FLUENT,
     "log_table": _FLUENT,
     "log_text": _FLUENT,
+    "open": "mlgit.worktree.public",
     "rename_experiment": _FLUENT,
     "restore_experiment": _FLUENT,
     "restore_run": _FLUENT,

@@ -119,6 +119,11 @@ def config_home() -> str:
     return os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
 
 
+def cache_home() -> str:
+    """Where what can be made again is kept (the same specification)."""
+    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+
+
 def git_environment() -> dict[str, str]:
     """Git's own variables that mlgit honours (git-scm.com/docs/git, "Environment")."""
     names = (

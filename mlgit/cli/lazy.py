@@ -14,7 +14,7 @@ class LazyGroup(click.Group):
 
     Args:
         commands_table: name → ("module:attribute", one line of help). The help stands here
-            too, so that ``--help`` imports nothing.
+            too, so that ``--help`` imports nothing; without one, the command isn't listed.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help's list of commands, from the table."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, row[1]) for name, row in self.commands_table.items()])
+            rows = [(name, row[1]) for name, row in self.commands_table.items()]
+            formatter.write_dl([row for row in rows if row[1]])
 
 
 class Group(click.Group):

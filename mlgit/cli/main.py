@@ -39,6 +39,11 @@ COMMANDS = {
     "remote": ("mlgit.cli.remote:remote", "Say where artifacts and data are shared."),
     "add": ("mlgit.cli.add:add", "Keep files and folders as data."),
     "checkout": ("mlgit.cli.checkout:checkout", "Bring data to what its pointers say."),
+    "import-url": ("mlgit.cli.imports:import_url", "Keep what a URL names as data."),
+    "update": ("mlgit.cli.imports:update", "Load imported data again where it has changed."),
+    "get": ("mlgit.cli.get:get", "Write a file or folder of another repository."),
+    "install": ("mlgit.cli.install:install", "Have Git bring data along, by hooks."),
+    "hook": ("mlgit.cli.install:hook", ""),
     "archive": (
         "mlgit.cli.archive:archive",
         "Fold runs that have ended into one ref per experiment.",

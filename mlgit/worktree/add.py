@@ -91,6 +91,15 @@ def _check(data: WorktreeData, path: str) -> None:
         raise from_os_error(error, f"read {path}") from error
     if stat.S_ISLNK(found.st_mode):
         raise InvalidParameterValue(f"{path} is a link", hint="add what it leads to")
+    check_free(data, path)
+
+
+def check_free(data: WorktreeData, path: str) -> None:
+    """See to it that neither Git nor other data has a claim on a path.
+
+    Raises:
+        InvalidState: One has.
+    """
     tracked = data.git_tracks(path)
     if tracked is not None:
         raise InvalidState(

@@ -76,6 +76,15 @@ class Placer:
             if os.path.lexists(temporary):  # also where both are one file already
                 os.unlink(temporary)
 
+    def bytes(self, data: bytes, path: str, executable: bool) -> None:
+        """Put bytes that are no object at a path where there is nothing."""
+        folder, _, name = path.rpartition("/")
+        self.folder(folder)
+        kind = "x" if executable else "f"
+        target = self._create(Entry(kind, "", len(data)), f"{self._root}/{path}")
+        with os.fdopen(target, "wb") as f:
+            f.write(data)
+
     def folder(self, path: str) -> None:
         """See to it that a folder is there, every part of its path a real one.
 
