@@ -47,14 +47,16 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     "--all-branches",
     "scope",
     flag_value="branches",
-    help="Also what the tips of branches name, the remotes' too. The default.",
+    help="Also what the tips of branches name, the remotes' too. The default here.",
 )
 @click.option(
     "--history",
     "scope",
     flag_value="history",
-    help="Also what older commits name.",
+    help="Also what older commits name. The default with --remote.",
 )
+@click.option("--remote", is_flag=True, help="Remove from a remote, the default one or NAME.")
+@click.argument("name", required=False)
 @click.option(
     "--skip-unreadable", is_flag=True, help="Go on where something that can't be read names some."
 )
@@ -65,6 +67,8 @@ def gc(
     force: bool,
     grace: float,
     scope: str | None,
+    remote: bool,
+    name: str | None,
     skip_unreadable: bool,
     as_json: bool,
 ) -> None:
@@ -72,20 +76,36 @@ def gc(
 
     Kept is what any run names, older versions of it and archived ones too, and any going
     run, tag or model; and the data that pointers name, as far as asked for. Without --force
-    nothing is removed. What somebody logs, adds or fetches meanwhile is safe.
+    nothing is removed. What somebody logs, adds, fetches or pushes meanwhile is safe.
     """
     from mlgit.store.collect import collect
 
+    if name and not remote:
+        raise click.UsageError("NAME is a remote's: give --remote too")
     store = app.open()
     with app.out.progress("Removing objects") as progress:
-        found = collect(
-            store,
-            scope=scope or "branches",
-            grace=grace,
-            force=force,
-            skip_unreadable=skip_unreadable,
-            progress=progress,
-        )
+        if remote:
+            from mlgit.store.remotes import remote_objects
+            from mlgit.sync.gc import collect_remote
+
+            found = collect_remote(
+                store,
+                remote_objects(store.repo, name),
+                scope=scope or "history",
+                grace=grace,
+                force=force,
+                skip_unreadable=skip_unreadable,
+                progress=progress,
+            )
+        else:
+            found = collect(
+                store,
+                scope=scope or "branches",
+                grace=grace,
+                force=force,
+                skip_unreadable=skip_unreadable,
+                progress=progress,
+            )
     if as_json:
         app.out.json(_json(found))
     else:

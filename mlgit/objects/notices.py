@@ -121,7 +121,7 @@ class Watch:
         self.remote = remote
         self.seen = set(_names(remote))
 
-    def disturbed(self, pause: float = 1.0) -> bool:
+    def disturbed(self, pause: float = 0.25) -> bool:
         """Whether objects may have been removed since; waits for who is at it.
 
         To be asked when all that names the objects is where others see it. If it is so, what is

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, transport
 from mlgit.objects import Entry
+from mlgit.objects.notices import Watch
 from mlgit.objects.transfer import Transferred
 from mlgit.store import names, pushed
 from mlgit.store.archive_record import read_archive
@@ -99,6 +100,7 @@ def push(
             break
         if not work.push(updates):
             break
+    work.settle()
     told.failed.update(work.raced)
     told.removed += work.remove_archived()
     if not dry_run:
@@ -145,6 +147,7 @@ class _Push:
         self.told = Pushed(remote)
         self.there: dict[str, str] = {}
         self.raced: dict[str, str] = {}
+        self.watches: list[tuple[Watch, set[Entry], set[Entry]]] = []
 
     def plan(self) -> list[Update]:
         """What is to be pushed, after what differs on both sides was merged."""
@@ -193,12 +196,21 @@ class _Push:
             ) from error
         if self.dry_run:
             return
+        if needed:
+            self.watches.append((Watch(objects), needed, data))
         with self.show("Uploading artifacts") as progress:
             done = wanted.upload(self.store, objects, needed, data, progress)
         before = self.told.objects
         self.told.objects = Transferred(
             before.objects + done.objects, before.bytes + done.bytes, done.already
         )
+
+    def settle(self) -> None:
+        """Put again what somebody removed from the remote before the refs were there to see."""
+        for watch, needed, data in self.watches:
+            while watch.disturbed():
+                with self.show("Uploading artifacts again") as progress:
+                    wanted.upload(self.store, watch.remote, needed, data, progress)
 
     def push(self, updates: list[Update]) -> bool:
         """Push the refs; whether others were faster with some, so that it is to be repeated."""

@@ -98,3 +98,27 @@ def test_what_is_added_again_is_new_again(run, data, repo: Path):
     run("add", "data")
     (repo / "data.mlgit").unlink()
     assert data("gc", "--grace", "1d", "--json")["too_new"]["objects"] == 4
+
+
+def test_gc_and_fsck_of_a_remote(run, data, three, tmp_path: Path):
+    run("remote", "add", "storage", str(tmp_path / "storage"), "--local")
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "there.git"], check=True)
+    subprocess.run(["git", "remote", "add", "origin", tmp_path / "there.git"], check=True)
+    uri.close_all()
+    run("push", "origin")
+    assert "no problems" in run("fsck", "--remote", "--download").stdout
+    found = data("gc", "--remote", "--json")
+    assert found["objects"] == [] and found["reached"]["objects"] == 5
+    stray = tmp_path / "storage/objects/sha256/ab" / ("c" * 62)
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    stray.write_bytes(b"nobody's")
+    os.utime(stray, (0, 0))
+    assert "Would remove 1 object, 8 B" in run("gc", "--remote", "storage").stdout
+    assert "Removed 1 object, 8 B" in run("gc", "--remote", "--force").stdout
+    assert not stray.exists()
+    assert "No remote is called" in run("gc", "--remote", "nowhere", code=3).stderr
+    lost = next((tmp_path / "storage/objects/sha256").glob("*/*"))
+    lost.unlink()
+    assert lost.name in run("fsck", "--remote", code=1).stdout
+    assert "give --remote too" in run("gc", "storage", code=2).stderr
+    assert "give --remote too" in run("fsck", "--download", code=2).stderr

@@ -250,7 +250,7 @@ def shared_repo(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     trees=st.lists(st.tuples(_TREES, st.sampled_from(["run", "going", "file", "none"])), max_size=6)
@@ -330,7 +330,7 @@ def test_nothing_that_is_logged_is_lost(store: GitStore, repo_dir: Path, git: Gi
     source = os.path.dirname(os.path.dirname(os.path.dirname(sweep.__file__)))
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", _LOGS, str(repo_dir), str(who), "250"],
+            [sys.executable, "-c", _LOGS, str(repo_dir), str(who), "150"],
             env={**os.environ, "PYTHONPATH": source},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
