@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
@@ -14,13 +14,19 @@ class LazyGroup(click.Group):
 
     Args:
         commands_table: name → ("module:attribute", one line of help). The help stands here
-            too, so that ``--help`` imports nothing; without one, the command isn't listed.
+            too, so that ``--help`` imports nothing.
+        unlisted: The names of those that programs run, and not people.
     """
 
     def __init__(
-        self, *args: Any, commands_table: Mapping[str, tuple[str, str]], **kwargs: Any
+        self,
+        *args: Any,
+        commands_table: Mapping[str, tuple[str, str]],
+        unlisted: Collection[str] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.unlisted = unlisted
         self.commands_table = commands_table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -46,7 +52,7 @@ class LazyGroup(click.Group):
         """The help's list of commands, from the table."""
         with formatter.section("Commands"):
             rows = [(name, row[1]) for name, row in self.commands_table.items()]
-            formatter.write_dl([row for row in rows if row[1]])
+            formatter.write_dl([row for row in rows if row[0] not in self.unlisted])
 
 
 class Group(click.Group):

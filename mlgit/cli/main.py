@@ -43,7 +43,7 @@ COMMANDS = {
     "update": ("mlgit.cli.imports:update", "Load imported data again where it has changed."),
     "get": ("mlgit.cli.get:get", "Write a file or folder of another repository."),
     "install": ("mlgit.cli.install:install", "Have Git bring data along, by hooks."),
-    "hook": ("mlgit.cli.install:hook", ""),
+    "hook": ("mlgit.cli.install:hook", "Do what a hook of 'mlgit install' is for."),
     "archive": (
         "mlgit.cli.archive:archive",
         "Fold runs that have ended into one ref per experiment.",
@@ -144,6 +144,7 @@ def _titled(title: str, color: str, colored: bool) -> str:
 @click.group(
     cls=Root,
     commands_table=COMMANDS,
+    unlisted=("hook",),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )

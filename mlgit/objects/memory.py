@@ -18,7 +18,7 @@ from mlgit.objects.manifest import Entry
 VERSION = 1
 # Where file times are finer than a millisecond, a later write shows after a tick of the
 # kernel's clock; elsewhere (FAT, HFS+, some NFS) up to two seconds later.
-_FINE_NS = 100_000_000
+TICK_NS = 100_000_000
 _COARSE_NS = 2_000_000_000
 _NEVER = -1
 
@@ -72,7 +72,7 @@ def settled(file: Stat, looked_ns: int) -> Stat:
     telling; it is remembered with a time that none has.
     """
     mtime, ctime = file[4], file[5]
-    tick = _FINE_NS if mtime % 1_000_000 else _COARSE_NS
+    tick = TICK_NS if mtime % 1_000_000 else _COARSE_NS
     return (*file[:4], _NEVER, ctime) if mtime > looked_ns - tick else file
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mlgit.exceptions import (
@@ -15,7 +15,7 @@ from mlgit.exceptions import (
     from_os_error,
 )
 from mlgit.objects import Entry
-from mlgit.objects.memory import Row, settled, stamp
+from mlgit.objects.memory import TICK_NS, Row, settled, stamp
 from mlgit.objects.remote import RemoteObjects
 from mlgit.objects.scan import Node, Progress, Scanner, below, stat_of
 from mlgit.store import yamlform
@@ -85,6 +85,7 @@ def checkout(
                 made.let_go(path, placed)
         for path in paths:
             made.bring(path)
+        made.finish()
     data.memory.save()
     return made.done
 
@@ -125,6 +126,8 @@ class _Checkout:
         self.done = CheckedOut()
         self._connected: RemoteObjects | None = None
         self._bytes = 0
+        # What was written so shortly before it was looked at that its stat can't vouch for it.
+        self._fresh: list[Callable[[], bool]] = []
 
     def _connect(self) -> RemoteObjects:
         if self._connected is None:
@@ -316,12 +319,32 @@ class _Checkout:
             self._place_folder(want, path, total)
             return
         made = self._place_file(want, path, total)
-        found = os.lstat(self.data.absolute(path))
-        if _same_file(made, found):
+
+        def know() -> bool:
             looked = time.time_ns()
-            marks = stamp([settled(stat_of(b"", found), looked)])
-            row = Row(marks, bytes.fromhex(want.sha256), b"", want)
-            self.data.memory.put((found.st_dev, found.st_ino), row)
+            found = os.lstat(self.data.absolute(path))
+            file = settled(stat_of(b"", found), looked)
+            if _same_file(made, found):
+                row = Row(stamp([file]), bytes.fromhex(want.sha256), b"", want)
+                self.data.memory.put((found.st_dev, found.st_ino), row)
+            return file[4] == found.st_mtime_ns
+
+        self._know(know)
+
+    def _know(self, know: Callable[[], bool]) -> None:
+        """Remember what was placed; once more at the end, if it was too new for that now."""
+        if not know():
+            self._fresh.append(know)
+
+    def finish(self) -> None:
+        """Remember what was too new, after a tick of the clock that files get their times from."""
+        if self._fresh:
+            time.sleep(TICK_NS / 1e9)
+        for know in self._fresh:
+            try:
+                know()
+            except OSError:
+                pass  # it is gone already
 
     def _place_file(self, want: Entry, path: str, total: int) -> os.stat_result:
         try:
@@ -345,15 +368,15 @@ class _Checkout:
                 self._place_folder(entry, f"{path}/{name}", total)
             else:
                 made[name] = self._place_file(entry, f"{path}/{name}", total)
-        self._know(want, path, entries, made)
+        self._know(lambda: self._know_folder(want, path, entries, made))
 
-    def _know(
+    def _know_folder(
         self,
         want: Entry,
         path: str,
         entries: dict[str, Entry],
         made: dict[str, os.stat_result],
-    ) -> None:
+    ) -> bool:
         """Remember a folder as it was placed, so that it isn't read again to be known."""
         place = os.fsencode(self.data.absolute(path))
         looked = time.time_ns()
@@ -363,7 +386,7 @@ class _Checkout:
             try:
                 found = os.lstat(place + b"/" + raw)
             except OSError:
-                return
+                return True
             if _same_file(made[name], found):
                 files.append(settled(stat_of(raw, found), looked))
                 shas.append(bytes.fromhex(entries[name].sha256))
@@ -371,6 +394,7 @@ class _Checkout:
         own = os.lstat(place)
         row = Row(stamp(files), b"".join(shas), below(folders), want)
         self.data.memory.put((own.st_dev, own.st_ino), row)
+        return all(file[4] == made[os.fsdecode(file[0])].st_mtime_ns for file in files)
 
 
 def _join(path: str, below: str) -> str:

@@ -171,7 +171,7 @@ def _new(repo: Repository, tips: list[str], known: set[str]) -> set[str]:
     import heapq
 
     old = {sha for sha in known if repo.objects.exists(sha)}
-    waiting: list[tuple[int, str]] = []
+    waiting: list[tuple[int, bool, str]] = []
     seen: dict[str, bool] = {}
 
     def push(sha: str, is_old: bool) -> None:
@@ -185,7 +185,7 @@ def _new(repo: Repository, tips: list[str], known: set[str]) -> set[str]:
             if kind != "commit":
                 return
             when = int(parse_commit(raw.split(b"\n\n")[0]).committer.split()[-2])
-            heapq.heappush(waiting, (-when, sha))
+            heapq.heappush(waiting, (-when, not is_old, sha))
         seen[sha] = seen.get(sha, False) or is_old
 
     for sha in tips:
@@ -193,8 +193,8 @@ def _new(repo: Repository, tips: list[str], known: set[str]) -> set[str]:
     for sha in old:
         push(sha, True)
     new: set[str] = set()
-    while waiting and any(not seen[sha] for _, sha in waiting):
-        _, sha = heapq.heappop(waiting)
+    while waiting and any(not seen[sha] for _, _, sha in waiting):
+        _, _, sha = heapq.heappop(waiting)
         if not seen[sha]:
             new.add(sha)
         for parent in parse_commit(repo.objects.commit(sha)).parents:

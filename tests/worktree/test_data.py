@@ -338,9 +338,6 @@ def test_what_is_unchanged_is_not_read_again(work: Any, monkeypatch: pytest.Monk
 def test_a_checkout_is_known_without_reading_it(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
-    from mlgit.objects import memory
-
-    monkeypatch.setattr(memory, "_FINE_NS", 0)
     shutil.rmtree(two / "data")
     two.checkout()
     monkeypatch.setattr(Scanner, "_digest", None)
