@@ -69,5 +69,10 @@ def fsck(
             app.out.text("\n".join(lines))
         verdict = plural(len(report.problems), "problem") if lines else "no problems"
         app.out.say(f"Checked {looked_at or 'an empty repository'}: {verdict}")
+        if report.elsewhere:
+            app.out.note(
+                f"{plural(report.elsewhere, 'artifact')} of what others have aren't in this clone: "
+                "mlgit fsck --remote looks for them"
+            )
     if report.problems:
         ctx.exit(FOUND)

@@ -15,7 +15,7 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.batch import ObjectBatch
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
-from mlgit.store import journal, names, reach, results, rows
+from mlgit.store import journal, names, pushed, reach, results, rows
 from mlgit.store.archive_record import Link, links, read_archive
 from mlgit.store.experiment_record import read_experiment
 from mlgit.store.gitstore import GitStore
@@ -51,9 +51,14 @@ class Problem:
 
 @dataclass
 class Report:
-    """What was looked at, by kind, and what is wrong."""
+    """What was looked at, by kind, and what is wrong.
+
+    Attributes:
+        elsewhere: How many artifacts, files or whole folders, of pushed runs aren't in this clone.
+    """
 
     problems: list[Problem] = field(default_factory=list)
+    elsewhere: int = 0
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("runs", "experiments", "archives", "journals", "pointers", "objects"), 0
@@ -104,6 +109,8 @@ class _Check:
         self.records: dict[str, tuple[str, str, Record]] = {}
         self.looked_at: dict[str, bool] = {}
         self.quarantine = False
+        self.shared: set[str] = set()
+        self.is_shared = False
         self.aside: set[str] = set()
 
     def run(self) -> Report:
@@ -115,6 +122,7 @@ class _Check:
         found = refs.items("refs/mlgit/")
         # Archives again, after the runs: one that was folded meanwhile is in either.
         found.update(refs.items(names.ARCHIVE))
+        self.find_shared()
         for done, (ref, sha) in enumerate(sorted(found.items())):
             self.progress(done, len(found))
             self.guarded(ref, lambda ref=ref, sha=sha: self.ref(ref, sha, found))  # type: ignore[misc]
@@ -124,6 +132,18 @@ class _Check:
             self.pointers()
             self.objects()
         return self.report
+
+    def find_shared(self) -> None:
+        """The runs' commits that a Git remote has: their objects may be on a remote alone."""
+        repo = self.store.repo
+        for remote in repo.remotes():
+            for ref, sha in (pushed.known(repo, remote) or {}).items():
+                self.shared.add(sha)
+                if ref.startswith(names.ARCHIVE) and repo.objects.exists(sha):
+                    try:
+                        self.shared.update(read_archive(repo, sha).values())
+                    except MlgitException:
+                        continue  # told where the archive itself is looked at
 
     def add(self, where: str, message: str, hint: str = "") -> None:
         self.report.problems.append(Problem(where, message, hint))
@@ -202,7 +222,9 @@ class _Check:
         tree.environment()
         self.metrics(ref, record, tree)
         if self.with_objects:
+            self.is_shared = sha in self.shared
             self.entries(ref, record.artifacts, "")
+            self.is_shared = False
 
     def metrics(self, ref: str, record: Record, tree: RunTree) -> None:
         points = histories(tree)
@@ -234,7 +256,10 @@ class _Check:
         if not good and sha256 in self.aside:
             self.add(where, f"artifact {path}: its object {sha256} was damaged", _AGAIN)
         elif not good and not self.store.objects.has(sha256):
-            self.add(where, f"artifact {path}: its object {sha256} isn't in this clone", _FETCH)
+            if self.is_shared:
+                self.report.elsewhere += 1
+            else:
+                self.add(where, f"artifact {path}: its object {sha256} isn't in this clone", _FETCH)
         elif not good:
             self.add(where, f"artifact {path}: its object {sha256} is damaged", self.remedy(sha256))
         return good
@@ -264,8 +289,10 @@ class _Check:
     def pointer(self, path: str) -> None:
         with open(path, "rb") as f:
             found = parse_pointer(f.read(), os.path.basename(path))
-        if self.store.objects.has(found.entry.sha256) or not self.store.repo.remotes():
-            self.entries(path, {found.path: found.entry}, "")
+        # Whoever clones has the pointers, and fetches the data when it is wanted.
+        self.is_shared = bool(self.store.repo.remotes())
+        self.entries(path, {found.path: found.entry}, "")
+        self.is_shared = False
 
     def objects(self) -> None:
         """Those objects here that no run names: of going runs, or of none."""

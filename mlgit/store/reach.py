@@ -284,17 +284,19 @@ def journal_entries(
 
 
 def oldest_journal(repo: Repository) -> float | None:
-    """When the first of the going runs' journals was begun, in seconds; None without one."""
+    """When the first of those who log to runs now began, in Unix seconds; None without one."""
     root = f"{repo.state_dir}/journal"
     begun = []
     for run_id in _listed(root):
         for name in journal.names(f"{root}/{run_id}"):
             try:
-                opened = journal.read(f"{root}/{run_id}", name).order[0] / 1e9
+                found = journal.read(f"{root}/{run_id}", name)
+                opened = found.order[0] / 1e9
                 modified = os.stat(f"{root}/{run_id}/{name}").st_mtime
             except (MlgitException, OSError):
                 continue
-            begun.append(min(opened, modified) if opened else modified)
+            if found.alive:
+                begun.append(min(opened, modified) if opened else modified)
     return min(begun, default=None)
 
 

@@ -64,6 +64,8 @@ def collect_remote(
                 hint="mlgit fsck --remote names them; whoever has them can push them, or give "
                 "--skip-unreadable: what only they name goes then",
             )
+        if found.left_over:
+            remote.driver.start("delete", list(found.left_over)).result()
         going = list(found.going)
         for at in range(0, len(going), _BATCH):
             if not in_time():
@@ -88,6 +90,10 @@ def _look(store: GitStore, remote: RemoteObjects, scope: str, grace: float) -> C
     found = Collected(missing=sorted(reached.missing), unreadable=reached.unreadable)
     limit = time.time() - max(grace, SHORTEST_GRACE)
     found.sort_out(stored, set(reached.objects), limit)
+    halves = remote.driver.start("find", "objects/tmp").result()
+    found.left_over = {
+        key: size for key, (size, written) in halves.items() if written < time.time() - DAY
+    }
     return found
 
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -175,6 +176,7 @@ def _travel(context: Context, tool: Tool, kind: str, number: int, journey: Journ
     measure("pull", clone)
     wanted = sum(path.stat().st_size for path in _files(data))
     came = sum(path.stat().st_size for path in _files(clone / "data"))
+    shutil.rmtree(place)
     if wanted != came:
         raise Unavailable(f"pull brought {came} of {wanted} bytes")
 

@@ -129,3 +129,17 @@ def test_pointers_are_looked_at(store: GitStore, repo_dir: Path) -> None:
     assert "isn't in this clone" in messages(check(store))
     pointer.write_text("nonsense\n")
     assert str(pointer) in messages(check(store))
+
+
+def test_what_others_have_neednt_be_here(store: GitStore, repo_dir: Path, git: Git) -> None:
+    git(repo_dir, "remote", "add", "origin", "elsewhere")
+    run_id, mine = a_run(store), a_run(store)
+    place, commit = store.runs.find_ref(run_id) or ("", "")
+    pushed.note(store.repo, "origin", {place: commit})
+    for sha in store.objects.all():
+        Path(store.objects.path(sha)).unlink()
+    report = check(store)
+    assert report.elsewhere == 2  # a folder, whose files nobody knows, and a file
+    assert {mine in p.where for p in report.problems} == {True} and len(report.problems) == 2
+    store.log_bytes(run_id, b"late", "late.txt")  # amended, and not pushed since
+    assert len(check(store).problems) == 4

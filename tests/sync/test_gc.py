@@ -62,10 +62,17 @@ def test_only_what_nobody_names_goes(clones: Clones, there: Path, git: Git) -> N
     everything = there_now(one)
     forget(one, there, gone, git)
     age(one)
+    half = Path(objects_of(one).url, "objects/tmp/half")
+    for path in (half, half.with_name("new")):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    os.utime(half, (0, 0))
     told = collect_remote(one.store, objects_of(one))
+    assert list(told.left_over.values()) == [4]
     assert len(told.going) == 2 and there_now(one) == everything
     done = gc(one)
     assert there_now(one) == everything - done.going.keys() and len(done.going) == 2
+    assert not half.exists() and half.with_name("new").exists()
     assert not check_remote(one.store, objects_of(one), whole=True).problems
     assert one.store.read_artifact(kept, "notes/name.txt") == b"kept"
 
