@@ -166,6 +166,10 @@ class LocalObjects:
 
         return move_folder(self, path)
 
+    def remembers(self, sha256: str) -> bool:
+        """Whether it is the manifest of a folder of a going run, which needs no file."""
+        return sha256 in self._memory
+
     def put_manifest(self, entries: dict[str, Entry], *, durable: bool = True) -> Entry:
         """Store a folder's manifest; its entries' objects must be stored already.
 
@@ -197,7 +201,7 @@ class LocalObjects:
         except FileNotFoundError as error:
             raise ResourceDoesNotExist(
                 f"The object {sha256} isn't in this clone",
-                hint="fetch it from where the run was made: its ref came without its artifacts",
+                hint="mlgit fetch --artifacts brings what the remote has",
             ) from error
 
     def read(self, sha256: str) -> bytes:

@@ -26,7 +26,7 @@ from mlgit.store.record import Record, last_of
 from mlgit.store.runtree import RunTree, write_commit
 
 Progress = Callable[[int, int], None]
-_FETCH = "fetch it from a clone that has it; the record itself is whole"
+_FETCH = "mlgit fetch --artifacts brings what the remote has; the record itself is whole"
 _AGAIN = (
     "it was put aside, to objects/damaged/; fetch it again (mlgit pull, or mlgit checkout for data) "
     "or log the same bytes again"

@@ -11,8 +11,10 @@ from mlgit.entities import Experiment, FileInfo, LifecycleStage, Metric, PagedLi
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.objects import Entry, LocalObjects
+from mlgit.objects.manifest import parse_manifest
 from mlgit.objects.tree import find, walk
 from mlgit.store import query, results
+from mlgit.store.absent import bring, bring_manifest
 from mlgit.store.experiments import Experiments
 from mlgit.store.index import Index
 from mlgit.store.runs import Runs
@@ -214,7 +216,7 @@ class GitStore:
         """What a folder of a run's artifacts holds; nothing where it is a file or isn't there."""
         folder = validation.check_artifact_path(path)
         try:
-            found = find(self.objects, self.runs.record(run_id).artifacts, folder)
+            found = self.artifact(run_id, folder)
         except ResourceDoesNotExist:
             self.runs.get(run_id)
             return []
@@ -233,7 +235,15 @@ class GitStore:
             ResourceDoesNotExist: There is no such artifact or run.
         """
         checked = validation.check_artifact_path(path)
-        return find(self.objects, self.runs.record(run_id).artifacts, checked)
+        root = self.runs.record(run_id).artifacts
+        here: Entry | dict[str, Entry] = root
+        for part in checked.split("/") if checked else ():
+            entry = here.get(part) if isinstance(here, dict) else None
+            if entry is None or entry.kind != "d":
+                break
+            bring_manifest(self.repo, self.objects, entry.sha256)
+            here = parse_manifest(self.objects.read(entry.sha256))
+        return find(self.objects, root, checked)
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """A file's bytes, verified.
@@ -245,6 +255,7 @@ class GitStore:
         found = self.artifact(run_id, path)
         if not isinstance(found, Entry):
             raise InvalidParameterValue(f"The artifact {path} is a folder, not a file")
+        bring(self.repo, self.objects, [found])
         return self.objects.read(found.sha256)
 
     def download_artifacts(self, run_id: str, path: str, target: str) -> str:
@@ -265,6 +276,7 @@ class GitStore:
         """
         checked = validation.check_artifact_path(path)
         found = self.artifact(run_id, checked)
+        bring(self.repo, self.objects, [found] if isinstance(found, Entry) else found.values())
         # Its own name alone, not its folders', as in MLflow.
         top = os.path.join(target, checked.rsplit("/", 1)[-1]) if checked else target
         if isinstance(found, Entry):
