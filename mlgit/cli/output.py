@@ -247,28 +247,28 @@ class Output:
         return sys.stderr.isatty() and not self.quiet
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """A line on a terminal that counts what takes more than a second.
+    def progress(
+        self, what: str, *, in_bytes: bool = False
+    ) -> Iterator[Callable[[int, int], None]]:
+        """A bar on a terminal for what takes more than a second, a line now and then in a log.
+
+        Args:
+            what: The job.
+            in_bytes: What is counted are bytes.
 
         Yields:
             To be called with how many of how many are done.
         """
-        shown = False
-        started = last = time.monotonic()
-        wanted = self.shows_progress()
+        if self.quiet:
+            yield lambda done, total: None
+            return
+        from mlgit.cli.progress import Progress
 
-        def update(done: int, total: int) -> None:
-            nonlocal shown, last
-            now = time.monotonic()
-            if wanted and now - started > 1 and (now - last > 0.1 or not shown):
-                click.echo(f"\r{what}: {done} of {total}\x1b[K", nl=False, err=True, color=True)
-                shown, last = True, now
-
+        shown = Progress(what, in_bytes)
         try:
-            yield update
+            yield shown.update
         finally:
-            if shown:
-                click.echo("\r\x1b[K", nl=False, err=True, color=True)
+            shown.close()
 
 
 def _page(text: str) -> bool:

@@ -64,11 +64,11 @@ def push(
     from mlgit.sync import push as library
 
     app.out.quiet |= quiet
-    store, remote = _at(app, remote)
+    store = app.open()
     run_ids, ids = _narrowed(app, runs, experiments)
     done = library.push(
         store,
-        remote,
+        remote or _default_remote(app, store, run_ids is None),
         runs=run_ids,
         experiments=ids,
         artifacts=not no_artifacts,
@@ -191,11 +191,15 @@ def clone(
 # -- what they share
 
 
-def _at(app: App, remote: str | None) -> tuple[GitStore, str]:
+def _default_remote(app: App, store: GitStore, data_will_do: bool) -> str | None:
+    """The Git remote that is meant; None where there is none, but a place for data."""
+    from mlgit.store.remotes import read_config
     from mlgit.sync.remotes import default_remote
 
-    store = app.open()
-    return store, remote or default_remote(store.repo)
+    if data_will_do and not store.repo.remotes() and read_config(store.repo).remotes:
+        app.out.note("There is no Git remote: only data is moved (git remote add origin URL)")
+        return None
+    return default_remote(store.repo)
 
 
 def _narrowed(
@@ -210,7 +214,9 @@ def _narrowed(
 
 def _shown(app: App) -> Any:
     def show(what: str) -> AbstractContextManager[Progress]:
-        return app.out.progress(what)
+        return app.out.progress(
+            what, in_bytes=what in ("Uploading artifacts", "Downloading artifacts")
+        )
 
     return show
 
@@ -228,8 +234,11 @@ def _fetch(
 ) -> None:
     from mlgit.sync import fetch as library
 
-    store, remote = _at(app, remote)
-    done = library.fetch(store, remote, dry_run=dry_run, show=_shown(app))
+    store = app.open()
+    remote = remote or _default_remote(app, store, data)
+    done = library.Fetched("")
+    if remote is not None:
+        done = library.fetch(store, remote, dry_run=dry_run, show=_shown(app))
     if artifacts and not dry_run:
         # Now, as runs that came may be among those that were named.
         run_ids, ids = _narrowed(app, runs, experiments)
@@ -294,7 +303,7 @@ def _apart_json(apart: Apart) -> dict[str, Any]:
 
 
 def _tell_pushed(app: App, done: Pushed, dry_run: bool) -> None:
-    where = one_line(done.remote)
+    where = one_line(done.remote) or "the remote"
     _tell_objects(app, "Uploaded", done.objects)
     if done.merged:
         app.out.say(f"Merged {_counted(done.merged)} that {where} had changed too")
@@ -303,7 +312,7 @@ def _tell_pushed(app: App, done: Pushed, dry_run: bool) -> None:
     if done.removed:
         did = "Would remove" if dry_run else "Removed"
         app.out.say(f"{did} {plural(len(done.removed), 'ref')} of archived runs there")
-    if not (done.refs or done.removed or done.failed or done.apart):
+    if not (done.refs or done.removed or done.failed or done.apart or done.objects.objects):
         app.out.say(f"Everything is at {where} already")
     for ref, reason in sorted(done.failed.items()):
         app.out.note(f"Not pushed: {one_line(ref)}: {one_line(reason)}")
@@ -312,7 +321,7 @@ def _tell_pushed(app: App, done: Pushed, dry_run: bool) -> None:
 
 def _tell_fetched(app: App, done: Fetched, dry_run: bool) -> None:
     came: Incoming = done.came
-    where = one_line(done.remote)
+    where = one_line(done.remote) or "The remote"
     if came.new:
         did = "There are new" if dry_run else "Fetched"
         app.out.say(f"{did} {_counted(came.new)} from {where}")

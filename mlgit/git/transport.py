@@ -99,7 +99,8 @@ class GitTransport(ABC):
     def push(self, updates: Sequence[Update]) -> list[Result]:
         """Move refs of the remote forward, each by itself, after what they lead to.
 
-        A ref that isn't at, or behind, the new commit is rejected, whoever changed it.
+        A ref that isn't at, or behind, the new commit is rejected, whoever changed it. What a
+        push that was killed left in this clone is removed, also where there are no updates.
 
         Returns:
             A result for each update.

@@ -69,6 +69,8 @@ class DulwichTransport(GitTransport):
 
     def push(self, updates: Sequence[Update]) -> list[Result]:
         """See ``GitTransport.push``."""
+        if not updates:
+            return []
         rejected: dict[str, Result] = {}
         sent: dict[str, str | None] = {}
 

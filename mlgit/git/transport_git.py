@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from mlgit import settings
 from mlgit.exceptions import MissingDependency
 from mlgit.git.files import unlock_and_close
-from mlgit.git.refs import RefStore
 from mlgit.git.repository import Repository
 from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, below, failure
 
@@ -85,7 +84,8 @@ class BinaryTransport(GitTransport):
     def push(self, updates: Sequence[Update]) -> list[Result]:
         """See ``GitTransport.push``."""
         moved = {update.ref: update.new for update in updates if update.new is not None}
-        results = self._push_moved(moved) if moved else []
+        with _pushing(self.repo):
+            results = self._push_moved(moved) if moved else []
         removed = [update for update in updates if update.new is None]
         for at in range(0, len(removed), _REMOVALS):
             results += self._push_removed(removed[at : at + _REMOVALS])
@@ -94,13 +94,12 @@ class BinaryTransport(GitTransport):
     def _push_moved(self, moved: dict[str, str]) -> list[Result]:
         prefix = f"{OUTGOING}{os.getpid()}-{secrets.token_hex(4)}/"
         outgoing = {prefix + ref.removeprefix("refs/"): sha for ref, sha in moved.items()}
-        refs = RefStore(self.repo.common_dir, self.repo.git_dir)
-        with _pushing(self.repo, refs):
-            refs.add_packed(outgoing)
-            try:
-                results = self._push([f"{prefix}*:refs/*"])
-            finally:
-                refs.delete_many(prefix, outgoing)
+        refs = self.repo.refs
+        refs.add_packed(outgoing)
+        try:
+            results = self._push([f"{prefix}*:refs/*"])
+        finally:
+            refs.delete_many(prefix, outgoing)
         return _complete(results, list(moved), self.said)
 
     def _push_removed(self, removed: list[Update]) -> list[Result]:
@@ -122,16 +121,16 @@ class BinaryTransport(GitTransport):
 
 
 @contextmanager
-def _pushing(repo: Repository, refs: RefStore) -> Iterator[None]:
+def _pushing(repo: Repository) -> Iterator[None]:
     """Keep a shared lock while pushing; who finds nobody pushing removes what the dead left."""
     os.makedirs(repo.state_dir, exist_ok=True)
     fd = os.open(f"{repo.state_dir}/push.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left = refs.items(OUTGOING)
+            left = repo.refs.items(OUTGOING)
             if left:
-                refs.delete_many(OUTGOING, left)
+                repo.refs.delete_many(OUTGOING, left)
         except OSError:
             pass  # somebody pushes, or the file system has no locks
         try:

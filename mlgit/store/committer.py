@@ -108,17 +108,22 @@ class Committer:
 
     def _reached(self, intent: dict[str, Any], commit: str) -> bool:
         """Whether a ref's commit is, or stands on, the one that was intended."""
-        sha: str | None = commit
+        # All parents: what was intended may have been merged with another clone's.
+        pending, seen = [commit], {commit}
         for _ in range(1000):
+            if not pending:
+                break
+            sha = pending.pop()
             if sha == intent["commit"]:
                 return True
-            if sha is None or sha == intent["old"]:
-                return False
+            if sha == intent["old"]:
+                continue
             try:
                 parents = parse_commit(self.repo.objects.commit(sha)).parents
             except MlgitException:
-                return False
-            sha = parents[0] if parents else None
+                continue
+            pending += [parent for parent in reversed(parents) if parent not in seen]
+            seen.update(parents)
         return False
 
     # -- committing

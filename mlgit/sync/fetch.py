@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mlgit.exceptions import InvalidParameterValue, ResourceAlreadyExists, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.git.transport import clone as clone_repository
-from mlgit.git.transport import transport
+from mlgit.git.transport import masked, transport
 from mlgit.objects import Entry
 from mlgit.objects.transfer import Transferred
 from mlgit.store import names, pushed
@@ -57,8 +57,8 @@ def fetch(store: GitStore, remote: str, *, dry_run: bool = False, show: Show = n
         there = way.list_refs(SHARED)
         came = bring(store, way, there, dry_run=dry_run)
     if not dry_run:
-        pushed.note(store.repo, remote, there)
-    return Fetched(remote, came)
+        pushed.note(store.repo, masked(remote), there)
+    return Fetched(masked(remote), came)
 
 
 def download(

@@ -147,7 +147,7 @@ class _Bringing:
 
     def is_ahead(self, ref: str, sha: str) -> bool:
         own = self.here.get(ref)
-        return own is not None and self.repo.objects.exists(sha) and stands_on(self.repo, own, sha)
+        return own is not None and stands_on(self.repo, own, sha)
 
     # -- refs
 

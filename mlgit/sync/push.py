@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
-from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, transport
+from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, masked, transport
 from mlgit.objects import Entry
 from mlgit.objects.notices import Watch
 from mlgit.objects.transfer import Transferred
@@ -56,7 +56,7 @@ def no_show(what: str) -> AbstractContextManager[Progress]:
 
 def push(
     store: GitStore,
-    remote: str,
+    remote: str | None,
     *,
     runs: Collection[str] | None = None,
     experiments: Collection[str] | None = None,
@@ -72,7 +72,7 @@ def push(
 
     Args:
         store: The store.
-        remote: A Git remote's name, a URL or a path.
+        remote: A Git remote's name, a URL or a path; None to upload data alone.
         runs: Only these runs; all where None.
         experiments: Only runs of these experiments.
         artifacts: Upload the objects that the refs lead to. Without, the refs will name bytes
@@ -89,6 +89,8 @@ def push(
         Conflict: Others kept changing the same refs.
         StorageError, PermissionDenied: A remote can't be reached, or refuses.
     """
+    if remote is None:
+        return Pushed("", objects=_upload_data(store, object_remote, dry_run, show))
     work = _Push(store, remote, _chosen(store, runs, experiments), dry_run, show)
     told = work.told
     for attempt in range(_ATTEMPTS):
@@ -104,8 +106,20 @@ def push(
     told.failed.update(work.raced)
     told.removed += work.remove_archived()
     if not dry_run:
-        pushed.note(store.repo, remote, work.there)
+        pushed.note(store.repo, masked(remote), work.there)
     return told
+
+
+def _upload_data(
+    store: GitStore, object_remote: str | None, dry_run: bool, show: Show
+) -> Transferred:
+    """Upload the data of the checked out commit."""
+    objects = remote_objects(store.repo, object_remote)
+    data = wanted.data_entries(store)
+    if dry_run or not data:
+        return wanted.NOTHING
+    with show("Uploading artifacts") as progress:
+        return wanted.upload(store, objects, set(), data, progress)
 
 
 def _chosen(
@@ -144,7 +158,7 @@ class _Push:
         self.dry_run = dry_run
         self.show = show
         self.transport: GitTransport = transport(store.repo, remote)
-        self.told = Pushed(remote)
+        self.told = Pushed(masked(remote))
         self.there: dict[str, str] = {}
         self.raced: dict[str, str] = {}
         self.watches: list[tuple[Watch, set[Entry], set[Entry]]] = []
@@ -214,9 +228,6 @@ class _Push:
 
     def push(self, updates: list[Update]) -> bool:
         """Push the refs; whether others were faster with some, so that it is to be repeated."""
-        if not updates:
-            self.raced = {}
-            return False
         with self.show("Pushing runs"):
             results = self.transport.push(updates)
         new = {update.ref: update.new for update in updates}

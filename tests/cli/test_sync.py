@@ -99,3 +99,40 @@ def test_the_branch_names_the_remote(repo: Path, origin: Path, run: Run, tmp_pat
     subprocess.run(["git", "-C", repo, "remote", "rename", "origin", "team"], check=True)
     result = json.loads(run("push", "--json").stdout)
     assert result["remote"] == "team" and len(result["pushed"]) == 1
+
+
+def test_data_alone_needs_no_git_remote(repo: Path, run: Run, tmp_path: Path) -> None:
+    (repo / "data").mkdir()
+    (repo / "data" / "a.txt").write_text("a")
+    storage(run, tmp_path)
+    run("add", "data")
+    result = run("push")
+    assert "only data" in result.stderr and "Uploaded 2 objects" in result.stdout
+    assert "Everything is at the remote already" in run("push").stdout
+    subprocess.run(["rm", "-rf", repo / ".git" / "mlgit" / "objects"], check=True)
+    assert "Downloaded 2 objects" in run("pull").stdout
+    assert "git remote add" in run("fetch", code=3).stderr
+
+
+def test_data_goes_along(
+    repo: Path, origin: Path, run: Run, tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    (repo / "big.bin").write_text("big")
+    storage(run, tmp_path)
+    run("add", "big.bin")
+    subprocess.run(["git", "-C", repo, "add", "."], check=True)
+    subprocess.run(["git", "-C", repo, "commit", "-qm", "data"], check=True)
+    subprocess.run(["git", "-C", repo, "push", "-q"], check=True)
+    with mlgit.start_run():
+        mlgit.log_param("a", 1)
+    assert data("push", "--json")["objects"]["objects"] == 1
+    place = str(tmp_path / "copy")
+    run("clone", "-q", str(origin), place)
+    os.chdir(place)
+    storage(run, tmp_path)
+    # The run's code has a pointer: it is amended here, without the bytes, and pushed.
+    run("runs", "tag", "@{0}", "seen=yes")
+    assert len(data("push", "--json")["pushed"]) == 1
+    assert data("pull", "--json")["objects"]["objects"] == 1
+    run("checkout")
+    assert Path("big.bin").read_text() == "big"

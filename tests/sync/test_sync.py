@@ -270,6 +270,16 @@ def test_archived_there_and_amended_here(clones: Pair, sound: Sound) -> None:
 
 # -- interruption and others at work
 
+_FETCHER = """
+import sys
+from mlgit.git import Repository
+from mlgit.store.gitstore import GitStore
+from mlgit.sync.fetch import download, fetch
+store = GitStore(Repository.open(sys.argv[1]))
+print("ready", flush=True)
+fetch(store, "origin")
+download(store)
+"""
 _PUSHER = """
 import sys, time
 from mlgit.git import Repository
@@ -281,10 +291,10 @@ push(store, "origin")
 """
 
 
-def _start(folder: Path) -> subprocess.Popen[bytes]:
+def _start(folder: Path, code: str = _PUSHER) -> subprocess.Popen[bytes]:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
-        [sys.executable, "-c", _PUSHER, str(folder)],
+        [sys.executable, "-c", code, str(folder)],
         env=env,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -317,13 +327,36 @@ def test_a_push_that_is_killed_is_repeated(
         process.wait()
         process.stdout.close()
         whole(git, there, tmp_path, one)
-    # A Git that was killed may leave its lock, as it says itself.
-    for lock in there.rglob("*.lock"):
-        lock.unlink()
+        (one.folder / ".git" / "packed-refs.lock").unlink(missing_ok=True)
+    # Who is killed while it changes refs may leave a lock, which the error names, as Git's does.
+    for lock in [*there.rglob("*.lock"), one.folder / ".git" / "packed-refs.lock"]:
+        lock.unlink(missing_ok=True)
     push(one.store, "origin")
     assert whole(git, there, tmp_path, one) == 20
     fetch(two.store, "origin")
     download(two.store)
+    sound(one, two)
+
+
+def test_a_fetch_that_is_killed_is_repeated(clones: Pair, sound: Sound) -> None:
+    one, two = clones
+    for at in range(20):
+        one.run(f"run-{at}")
+    push(one.store, "origin")
+    rng = random.Random(3)
+    for _ in range(5):
+        process = _start(two.folder, _FETCHER)
+        assert process.stdout is not None and process.stdout.readline()
+        time.sleep(rng.random() * 0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        sound(two, objects=False)
+    for lock in (two.folder / ".git").glob("*.lock"):
+        lock.unlink()
+    fetch(two.store, "origin")
+    download(two.store)
+    assert two.refs() == one.refs()
     sound(one, two)
 
 
