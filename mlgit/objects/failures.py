@@ -102,8 +102,11 @@ def _answer(error: BaseException | None) -> tuple[str, int]:
         if isinstance(response, dict) and "Error" in response:
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             return str(response["Error"].get("Code", "")), int(status)
+        # aiohttp's, Azure's, and gcsfs's; a "code" of others is something else.
         for name in ("status", "status_code", "code"):
             status = getattr(error, name, None)
+            if name == "code" and type(error).__name__ != "HttpError":
+                continue
             if isinstance(status, int) and 100 <= status < 600:
                 return "", status
         error = error.__cause__

@@ -50,7 +50,8 @@ class Threads:
         self._jobs.put((future, function, arguments))
         if not self._idle.acquire(blocking=False) and self._started < self.count:
             self._started += 1
-            threading.Thread(target=self._work, name="mlgit-transfer", daemon=True).start()
+            name, shared = "mlgit-transfer", (self._jobs, self._idle)
+            threading.Thread(target=_work, args=shared, name=name, daemon=True).start()
         return future
 
     def close(self) -> None:
@@ -58,19 +59,20 @@ class Threads:
         for _ in range(self._started):
             self._jobs.put(None)
 
-    def _work(self) -> None:
-        while True:
-            call = self._jobs.get()
-            if call is None:
-                return
-            future, function, arguments = call
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function(*arguments))
-                except BaseException as error:
-                    future.set_exception(error)
-            del call, future, function, arguments
-            self._idle.release()
+    __del__ = close
+
+
+def _work(jobs: queue.SimpleQueue[_Call | None], idle: threading.Semaphore) -> None:
+    """What each thread does. It doesn't hold the pool, so that an unused one goes."""
+    while (call := jobs.get()) is not None:
+        future, function, arguments = call
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+        del call, future, function, arguments
+        idle.release()
 
 
 class _Job(Generic[T]):

@@ -33,7 +33,8 @@ def s3_options(options: dict[str, Any]) -> dict[str, Any]:
         "retries": {"mode": "standard", "total_max_attempts": 1},
         **dict(options.get("config_kwargs") or {}),
     }
-    return {**options, "config_kwargs": config}
+    # An instance of another time would go on with the credentials of then.
+    return {"skip_instance_cache": True, **options, "config_kwargs": config}
 
 
 class S3Driver(AsyncDriver):
@@ -80,12 +81,17 @@ class S3Driver(AsyncDriver):
 
     async def _put_parts(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
         name = self._name(key)
-        made = await self._call("create_multipart_upload", Key=name)
+        made = await again(lambda: self._call("create_multipart_upload", Key=name))
         upload = {"Key": name, "UploadId": made["UploadId"]}
         try:
             parts = await self._send_parts(path, upload, size, sha256, tell)
-            whole = {"Parts": parts}
-            await self._call("complete_multipart_upload", **upload, MultipartUpload=whole)
+            whole = {**upload, "MultipartUpload": {"Parts": parts}}
+            try:
+                await again(lambda: self._call("complete_multipart_upload", **whole))
+            except Exception:
+                # It may have been completed, and the answer lost on the way.
+                if await self.size(key) != size:
+                    raise
         except BaseException:
             try:
                 await self._call("abort_multipart_upload", **upload)

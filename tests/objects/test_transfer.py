@@ -1,0 +1,479 @@
+"""The contract of remotes, and what mustn't break it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.server
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import mlgit
+from mlgit.exceptions import (
+    CorruptData,
+    InvalidParameterValue,
+    MissingDependency,
+    MlgitException,
+    PermissionDenied,
+    RemoteUnavailable,
+    ResourceDoesNotExist,
+    StorageError,
+    Unsupported,
+)
+from mlgit.objects import LocalObjects, drivers, transfer
+from mlgit.objects.remote import RemoteObjects
+
+ABSENT = "f" * 64
+LARGE = 20 << 20
+
+
+def fill(local: LocalObjects, count: int = 40, large: bool = True) -> dict[str, int]:
+    """Objects of all sizes: SHA-256 → size."""
+    found = [local.put_bytes(os.urandom(1 + 700 * n)) for n in range(count)]
+    found.append(local.put_bytes(b""))
+    if large:
+        found.append(local.put_bytes(os.urandom(LARGE + 1)))
+    return {entry.sha256: entry.size for entry in found}
+
+
+def check(local: LocalObjects, sizes: dict[str, int]) -> None:
+    """Everything is here, whole, and nothing else is."""
+    assert sorted(local.all()) == sorted(sizes)
+    assert all(local.verify(sha) for sha in sizes)
+    assert all(os.stat(local.path(sha)).st_mode & 0o777 == 0o444 for sha in sizes)
+    tmp = Path(local.root) / "tmp"
+    assert [p.name for p in tmp.glob("*") if p.suffix != ".use"] == []
+
+
+def damage(path: str) -> None:
+    os.chmod(path, 0o644)
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+# -- the contract
+
+
+def test_there_and_back(local, remote, tmp_path):
+    sizes = fill(local)
+    total = sum(sizes.values())
+    assert transfer.upload(local, remote, sizes) == (42, total, 0)
+    assert transfer.upload(local, remote, sizes) == (0, 0, 42)
+    other = LocalObjects(str(tmp_path / "other"))
+    told: list[tuple[int, int]] = []
+    done = transfer.download(other, remote, sizes, lambda *args: told.append(args))
+    assert done == (42, total, 0)
+    assert told[-1] == (total, total)
+    assert all(a[0] <= b[0] for a, b in itertools.pairwise(told))
+    check(other, sizes)
+    assert transfer.download(other, remote, sizes) == (0, 0, 42)
+
+
+def test_what_is_there(local, remote):
+    assert list(remote.list()) == []
+    assert remote.missing([]) == set()
+    assert remote.missing([ABSENT]) == {ABSENT}
+    sizes = fill(local, 150, large=False)
+    assert remote.missing([*sizes, ABSENT]) == {*sizes, ABSENT}
+    before = time.time() - 5
+    transfer.upload(local, remote, sizes)
+    found = list(remote.list())
+    assert {sha: size for sha, size, _ in found} == sizes
+    assert all(before < modified < time.time() + 5 for _, _, modified in found)
+    assert remote.missing([*sizes, ABSENT]) == {ABSENT}
+    assert remote.missing(list(sizes)[:3]) == set()
+    some = list(sizes)[:5]
+    assert remote.missing(dict.fromkeys(some, 10**6)) == set(some)
+    remote.delete([*some, ABSENT])
+    assert remote.missing(sizes) == set(some)
+    remote.delete([])
+
+
+def test_one_object(local, remote, tmp_path):
+    entry = local.put_bytes(b"one")
+    for _ in range(2):
+        remote.upload(entry.sha256, local.path(entry.sha256), 3)
+    for _ in range(2):
+        remote.download(entry.sha256, str(tmp_path / "one"))
+        assert (tmp_path / "one").read_bytes() == b"one"
+    with pytest.raises(ResourceDoesNotExist, match=ABSENT) as raised:
+        remote.download(ABSENT, str(tmp_path / "none"))
+    assert "mlgit push" in raised.value.hint
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name not in ("remote", "local")) == [
+        "one"
+    ]
+
+
+def test_sizes_that_nobody_knows(local, remote, tmp_path):
+    sizes = fill(local, 3)
+    unknown = dict.fromkeys(sizes, 0)
+    assert transfer.upload(local, remote, unknown).objects == len(sizes)
+    other = LocalObjects(str(tmp_path / "other"))
+    transfer.download(other, remote, unknown)
+    check(other, sizes)
+    assert transfer.download(other, remote, unknown).already == len(sizes)
+    check(other, sizes)
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_a_damaged_local_object_is_not_uploaded(local, remote, tmp_path, size):
+    sizes = fill(local, 5, large=False)
+    entry = local.put_bytes(os.urandom(size))
+    damage(local.path(entry.sha256))
+    with pytest.raises(CorruptData, match=entry.sha256):
+        transfer.upload(local, remote, {**sizes, entry.sha256: size})
+    assert {sha for sha, _, _ in remote.list()} == set(sizes)
+    assert os.listdir(f"{local.root}/damaged") == [entry.sha256]
+    with pytest.raises(ResourceDoesNotExist, match="neither in this clone nor at"):
+        transfer.upload(local, remote, {**sizes, entry.sha256: size})
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_a_remote_that_is_damaged(local, remote, tmp_path, size, quick):
+    """It is told, what else there is comes, and nothing damaged is put in place."""
+    sizes = fill(local, 5, large=False)
+    entry = local.put_bytes(os.urandom(size))
+    everything = {**sizes, entry.sha256: size}
+    transfer.upload(local, remote, everything)
+    remote.delete([entry.sha256])
+    original = drivers.check_sent, local.path(entry.sha256)
+    damage(original[1])
+    other = LocalObjects(str(tmp_path / "other"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drivers, "check_sent", lambda *args: None)
+        patch.setattr("mlgit.objects.s3.check_sent", lambda *args: None)
+        if (remote.scheme, size) in (("s3", 1000), ("memory", LARGE)):
+            pytest.skip("this way doesn't take it at all")
+        remote.driver.start(
+            "put",
+            original[1],
+            f"objects/sha256/{entry.sha256[:2]}/{entry.sha256[2:]}",
+            size,
+            entry.sha256,
+            lambda count: None,
+        ).result()
+    with pytest.raises(CorruptData, match=entry.sha256):
+        transfer.download(other, remote, everything)
+    check(other, sizes)
+
+
+def test_a_damaged_local_object_is_fetched_again(local, remote, tmp_path):
+    sizes = fill(local, 3, large=False)
+    transfer.upload(local, remote, sizes)
+    one = max(sizes, key=sizes.__getitem__)
+    damage(local.path(one))
+    with pytest.raises(CorruptData):
+        local.read(one)
+    assert transfer.download(local, remote, sizes).objects == 1
+    os.chmod(local.path(one), 0o644)
+    os.truncate(local.path(one), 10)
+    assert transfer.download(local, remote, sizes).objects == 1
+    check(local, sizes)
+
+
+def test_a_remote_that_lacks_objects(local, remote, tmp_path):
+    sizes = fill(local, 5, large=False)
+    transfer.upload(local, remote, sizes)
+    other = LocalObjects(str(tmp_path / "other"))
+    with pytest.raises(ResourceDoesNotExist, match=f"The object {ABSENT} isn't at remote storage"):
+        transfer.download(other, remote, {**sizes, ABSENT: 7})
+    check(other, sizes)
+
+
+def test_two_pushes_and_pulls_at_once(local, remote, tmp_path):
+    sizes = fill(local, 30)
+    other = LocalObjects(str(tmp_path / "other"))
+    failed: list[BaseException] = []
+
+    def both(move, objects):
+        try:
+            move(objects, RemoteObjects(remote.url, remote.options), sizes)
+        except BaseException as error:
+            failed.append(error)
+
+    for move, objects in ((transfer.upload, local), (transfer.download, other)):
+        threads = [threading.Thread(target=both, args=(move, objects)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+    check(other, sizes)
+    assert {sha: size for sha, size, _ in remote.list()} == sizes
+
+
+def test_no_space_left_here(local, remote, tmp_path, monkeypatch, quick):
+    sizes = fill(local, 5)
+    transfer.upload(local, remote, sizes)
+    other = LocalObjects(str(tmp_path / "other"))
+    real = os.replace
+    full = partial(_full, os.write)
+    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr("builtins.open", partial(_full_open, open))
+    with pytest.raises(StorageError, match="No space left"):
+        transfer.download(other, remote, sizes)
+    monkeypatch.undo()
+    assert real is os.replace
+    assert all(other.verify(sha) for sha in other.all())
+    transfer.download(other, remote, sizes)
+    check(other, sizes)
+
+
+def _full(write, fd, data):
+    if len(data) > 1000:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return write(fd, data)
+
+
+def _full_open(real, path, mode="r", *args, **kwargs):
+    if "w" in mode and "/other/tmp/" in str(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return real(path, mode, *args, **kwargs)
+
+
+# -- folders
+
+
+def test_no_space_left_there(local, tmp_path, monkeypatch):
+    sizes = fill(local, 5, large=False)
+    remote = RemoteObjects(str(tmp_path / "remote"), name="storage")
+    monkeypatch.setattr(os, "write", partial(_full, os.write))
+    with pytest.raises(StorageError, match="No space left"):
+        transfer.upload(local, remote, sizes)
+    monkeypatch.undo()
+    assert all(sizes[sha] == size for sha, size, _ in remote.list())
+    transfer.upload(local, remote, sizes)
+    assert {sha: size for sha, size, _ in remote.list()} == sizes
+    assert os.listdir(tmp_path / "remote/objects/tmp") == []
+
+
+def test_an_object_that_a_crash_cut_short_is_replaced(local, remote, kind):
+    if kind not in ("path", "file"):
+        pytest.skip("its puts are whole")
+    sizes = fill(local, 2, large=False)
+    transfer.upload(local, remote, sizes)
+    one = max(sizes, key=sizes.__getitem__)
+    path = Path(remote.url.removeprefix("file://")) / f"objects/sha256/{one[:2]}/{one[2:]}"
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    assert transfer.upload(local, remote, sizes).objects == 1
+    assert path.stat().st_size == sizes[one]
+
+
+def test_what_else_lies_in_a_remote_is_left_alone(local, tmp_path):
+    sizes = fill(local, 2, large=False)
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    transfer.upload(local, remote, sizes)
+    for name in ("objects/sha256/ab/README", "objects/sha256/zz", "objects/x", "y"):
+        (tmp_path / "remote" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "remote" / name).write_text("theirs")
+    assert {sha for sha, _, _ in remote.list()} == set(sizes)
+
+
+# -- S3
+
+
+FAULTS = ("cut", "cut request", "500", "503", "truncate", "flip", "flip request")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_network_that_fails(local, bucket, s3, tmp_path, quick, fault):
+    _through(local, bucket, s3, tmp_path, (fault,), count=24)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_that_fails_in_all_ways(local, bucket, s3, tmp_path, quick, seed):
+    _through(local, bucket, s3, tmp_path, FAULTS, count=150, seed=seed)
+
+
+def _through(local, bucket, s3, tmp_path, faults, count, seed=7):
+    from servers import proxy
+
+    sizes = fill(local, count)
+    other = LocalObjects(str(tmp_path / "other"))
+    with proxy(s3[0], *faults, seed=seed) as bad:
+        for move, objects in ((transfer.upload, local), (transfer.download, other)):
+            for _ in range(5):
+                try:
+                    move(objects, bucket(bad.url), sizes)
+                    break
+                except MlgitException as error:
+                    assert error.hint, error
+                    assert all(other.verify(sha) for sha in other.all())
+            else:
+                raise AssertionError("the retry doesn't end the job")
+        assert set(bad.done) == set(faults)
+    check(other, sizes)
+    if "request" in str(faults):
+        fresh = LocalObjects(str(tmp_path / "fresh"))
+        transfer.download(fresh, bucket(), sizes)
+        check(fresh, sizes)
+
+
+def test_a_bucket_that_does_not_exist(local, s3, credentials, tmp_path):
+    sizes = fill(local, 3, large=False)
+    remote = RemoteObjects("s3://nosuch/x", {"endpoint_url": s3[0]}, name="storage")
+    for move in (transfer.upload, transfer.download):
+        objects = local if move is transfer.upload else LocalObjects(str(tmp_path / "other"))
+        with pytest.raises(ResourceDoesNotExist, match="bucket of remote storage") as raised:
+            move(objects, remote, sizes)
+        assert "mlgit remote" in raised.value.hint
+
+
+def test_credentials_that_are_refused(local, bucket):
+    from servers import DENIED
+
+    sizes = fill(local, 80, large=False)
+    remote = bucket(key=DENIED, secret="x")
+    for do in (
+        lambda: transfer.upload(local, remote, sizes),
+        lambda: remote.missing([ABSENT]),
+        lambda: remote.delete([ABSENT]),
+        lambda: list(remote.list()),
+        lambda: remote.download(ABSENT, f"{local.root}/x"),
+    ):
+        started = time.monotonic()
+        with pytest.raises(PermissionDenied) as raised:
+            do()
+        assert "credentials" in str(raised.value)
+        assert time.monotonic() - started < 2  # not tried again
+
+
+def test_no_credentials(local, s3, credentials, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    remote = RemoteObjects("s3://bucket", {"endpoint_url": s3[0]}, name="storage")
+    with pytest.raises(PermissionDenied, match="No credentials for remote storage") as raised:
+        remote.missing([ABSENT])
+    assert "AWS_ACCESS_KEY_ID" in raised.value.hint
+
+
+def test_a_server_that_is_not_there(local, credentials, quick):
+    remote = RemoteObjects("s3://bucket", {"endpoint_url": "http://127.0.0.1:9"}, name="storage")
+    with pytest.raises(RemoteUnavailable, match="remote storage") as raised:
+        transfer.upload(local, remote, fill(local, 3, large=False))
+    assert "repeat" in raised.value.hint
+
+
+def test_half_of_a_large_object_is_not_sent_again(local, bucket, s3, quick):
+    """A part that fails is repeated by itself."""
+    from servers import proxy
+
+    entry = local.put_bytes(os.urandom(60 << 20))
+    with proxy(s3[0], "503", share=0.3) as bad:
+        transfer.upload(local, bucket(bad.url), {entry.sha256: entry.size})
+        transfer.download(
+            LocalObjects(f"{local.root}2"), bucket(bad.url), {entry.sha256: entry.size}
+        )
+        assert bad.done["503"] >= 3
+
+
+@pytest.mark.parametrize("verb", ["upload", "download"])
+def test_ctrl_c(local, bucket, s3, tmp_path, verb):
+    from servers import proxy
+
+    sizes = fill(local, 20)
+    if verb == "download":
+        transfer.upload(local, bucket(), sizes)
+    with proxy(s3[0], "hang", share=0.5) as bad:
+        remote = bucket(bad.url)
+        code = f"""
+from mlgit.objects import LocalObjects, transfer
+from mlgit.objects.remote import RemoteObjects
+local = LocalObjects({local.root if verb == "upload" else str(tmp_path / "other")!r})
+remote = RemoteObjects({remote.url!r}, {remote.options!r})
+try:
+    transfer.{verb}(local, remote, {sizes!r}, lambda done, total: print(done, flush=True))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+        root = str(Path(mlgit.__file__).parents[1])
+        child = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": root},
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        out, _ = child.communicate(timeout=20)
+        took = time.monotonic() - started
+    assert out.splitlines()[-1] == "interrupted"
+    assert took < 2.5  # a second on an idle machine
+    if verb == "upload":
+        transfer.upload(local, bucket(), sizes)
+        assert {sha: size for sha, size, _ in bucket().list()} == sizes
+    else:
+        other = LocalObjects(str(tmp_path / "other"))
+        assert all(other.verify(sha) for sha in other.all())
+        transfer.download(other, bucket(), sizes)
+        assert sorted(other.all()) == sorted(sizes)
+
+
+# -- other schemes
+
+
+def test_reading_over_http(local, tmp_path, quick):
+    pytest.importorskip("aiohttp")
+    sizes = fill(local, 5)
+    transfer.upload(local, RemoteObjects(str(tmp_path / "remote")), sizes)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "remote"))
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        remote = RemoteObjects(f"http://127.0.0.1:{server.server_port}", name="web")
+        other = LocalObjects(str(tmp_path / "other"))
+        transfer.download(other, remote, sizes)
+        check(other, sizes)
+        assert remote.missing([*sizes, ABSENT]) == {ABSENT}
+        extra = local.put_bytes(b"extra")
+        with pytest.raises(Unsupported, match="for reading"):
+            transfer.upload(local, remote, {extra.sha256: 5})
+        for do in (lambda: list(remote.list()), lambda: remote.delete([ABSENT])):
+            with pytest.raises(Unsupported):
+                do()
+        with pytest.raises(ResourceDoesNotExist):
+            transfer.download(other, remote, {ABSENT: 3})
+        server.shutdown()
+    with pytest.raises(RemoteUnavailable):
+        remote.missing([ABSENT])
+
+
+@pytest.mark.parametrize(
+    "url, package", [("gs://b", "gcsfs"), ("az://b", "adlfs"), ("sftp://host/x", "paramiko")]
+)
+def test_a_driver_that_is_missing(url, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependency) as raised:
+        RemoteObjects(url, name="storage").missing([ABSENT])
+    assert raised.value.hint == f"pip install {package}"
+
+
+def test_a_scheme_that_nobody_knows():
+    with pytest.raises(InvalidParameterValue, match="No driver knows nosuch://"):
+        RemoteObjects("nosuch://x").missing([ABSENT])
+
+
+def test_an_option_that_makes_no_sense(s3, credentials):
+    remote = RemoteObjects("s3://b", {"endpoint_url": s3[0], "client_kwargs": {"nosuch": 1}})
+    with pytest.raises(InvalidParameterValue):
+        remote.missing([ABSENT])
+
+
+def test_a_url_is_shown_without_its_password():
+    remote = RemoteObjects("sftp://ada:secret@host/x", name="storage")
+    assert "secret" not in remote.where
+    assert hashlib.sha256(b"").hexdigest() == transfer._EMPTY
