@@ -34,7 +34,8 @@ class Checking:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         if DENIED in environ.get("HTTP_AUTHORIZATION", ""):
-            return self._answer(start, *_error("403 Forbidden", "InvalidAccessKeyId"))
+            status, body = _error("403 Forbidden", "InvalidAccessKeyId")
+            return self._answer(start, status, b"" if environ["REQUEST_METHOD"] == "HEAD" else body)
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length) if length else b""
         if len(body) != length or not _is_whole(environ, body):
