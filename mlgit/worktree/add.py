@@ -83,7 +83,7 @@ def _check(data: WorktreeData, path: str) -> None:
     try:
         found = os.lstat(data.absolute(path))
     except FileNotFoundError as error:
-        hint = ""
+        hint = "paths are meant from where you are"
         if os.path.lexists(data.absolute(path) + SUFFIX):
             hint = f"mlgit checkout {path} brings it back; git rm {path}{SUFFIX} gives it up"
         raise ResourceDoesNotExist(f"No such file or folder: {path}", hint=hint) from error

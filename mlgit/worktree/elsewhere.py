@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
@@ -30,6 +31,7 @@ from mlgit.worktree.fetching import bring
 from mlgit.worktree.place import DEFAULT_LINKS, Placer
 
 _USUAL = ("refs/heads/main", "refs/heads/master")
+_STEP = re.compile(r"(?:~([0-9]{0,6})|\^)\Z")
 _BLOB_MODES = (b"100644", b"100755", b"100664", b"120000")
 
 
@@ -362,7 +364,21 @@ def _looks_remote(repo: str) -> bool:
 
 
 def _commit(repo: Repository, rev: str | None, where: str) -> str:
-    if rev is None or rev == "HEAD":
+    """The commit that a revision means; ``~n`` and ``^`` go back along first parents."""
+    base, steps = rev or "HEAD", 0
+    while match := _STEP.search(base):
+        base, steps = base[: match.start()], steps + int(match[1] or 1)
+    commit = _named(repo, base or "HEAD", where)
+    for _ in range(steps):
+        parents = parse_commit(repo.objects.commit(commit)).parents
+        if not parents or not repo.objects.exists(parents[0]):
+            raise ResourceDoesNotExist(f"{rev} goes back beyond the first commit")
+        commit = parents[0]
+    return commit
+
+
+def _named(repo: Repository, rev: str, where: str) -> str:
+    if rev in ("HEAD", "@"):
         head = repo.head().commit
         if head is None:
             raise ResourceDoesNotExist(f"{where} has no commit yet")
@@ -399,7 +415,8 @@ def _fetched(url: str, rev: str | None) -> Repository:
     refs = there.list_refs(["refs/heads/", "refs/tags/"])
     branches = [ref for ref in refs if ref.startswith("refs/heads/")]
     default = next((ref for ref in _USUAL if ref in refs), branches[0] if branches else "")
-    named = {default} if rev in (None, "HEAD") else {f"refs/tags/{rev}", f"refs/heads/{rev}"}
+    short = re.split(r"[~^]", rev or "HEAD")[0]
+    named = {default} if short in ("HEAD", "") else {f"refs/tags/{short}", f"refs/heads/{short}"}
     # The default branch too: it says where the objects are.
     wanted = {ref: refs[ref] for ref in named | {default} if ref in refs}
     if not named & refs.keys():

@@ -166,7 +166,10 @@ class _Origin:
             raise missing_driver(self.scheme, url) from error
         except Exception as error:
             if "Protocol not known" in str(error):
-                raise InvalidParameterValue(f"No driver knows {self.scheme}:// ({url})") from error
+                raise InvalidParameterValue(
+                    f"No driver knows {self.scheme}:// ({url})",
+                    hint="give a path, or a URL such as https://… or s3://bucket/folder",
+                ) from error
             raise explain(error, "connect", url, self.scheme) from error
 
     def _info(self) -> dict[str, Any]:

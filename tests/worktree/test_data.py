@@ -341,7 +341,7 @@ def test_a_checkout_is_known_without_reading_it(two: Any, monkeypatch: pytest.Mo
     shutil.rmtree(two / "data")
     two.checkout()
     monkeypatch.setattr(Scanner, "_digest", None)
-    assert two.status()[0].clean
+    assert two.status("data")[0].clean
 
 
 def test_an_edit_that_keeps_size_and_time_is_seen(work: Any) -> None:
