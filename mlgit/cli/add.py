@@ -30,7 +30,7 @@ def add(app: App, paths: tuple[str, ...], as_json: bool) -> None:
 
     data = WorktreeData(app.open().repo)
     try:
-        with app.out.progress("Adding") as progress:
+        with app.out.progress("Adding", in_bytes=True) as progress:
             found = add_data(data, paths, progress)
     finally:
         data.close()

@@ -48,7 +48,7 @@ def checkout(
 
     data = WorktreeData(app.open().repo)
     try:
-        with app.out.progress("Checking out") as progress:
+        with app.out.progress("Checking out", in_bytes=True) as progress:
             found = checkout_data(
                 data,
                 paths,

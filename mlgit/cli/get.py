@@ -33,7 +33,7 @@ def get(
     from mlgit.worktree.elsewhere import Source
     from mlgit.worktree.elsewhere import get as write
 
-    with app.out.progress("Loading") as progress:
+    with app.out.progress("Loading", in_bytes=True) as progress:
         made = write(Source(repo, rev), path, out, force=force, progress=progress)
     if as_json:
         app.out.json({"path": made})

@@ -28,7 +28,7 @@ def import_url(app: App, url: str, path: str | None, as_json: bool) -> None:
 
     data = WorktreeData(app.open().repo)
     try:
-        with app.out.progress("Loading") as progress:
+        with app.out.progress("Loading", in_bytes=True) as progress:
             added = load(data, url, path, progress=progress)
     finally:
         data.close()
@@ -50,7 +50,7 @@ def update(app: App, paths: tuple[str, ...], force: bool, as_json: bool) -> None
 
     data = WorktreeData(app.open().repo)
     try:
-        with app.out.progress("Loading") as progress:
+        with app.out.progress("Loading", in_bytes=True) as progress:
             found = load(data, paths, force=force, progress=progress)
     finally:
         data.close()

@@ -59,7 +59,7 @@ def _checkout(app: App) -> None:
         return
     data = WorktreeData(repo)
     try:
-        with app.out.progress("Checking out data") as progress:
+        with app.out.progress("Checking out data", in_bytes=True) as progress:
             found = checkout(data, progress=progress)
     finally:
         data.close()
@@ -73,7 +73,7 @@ def _share(app: App) -> None:
     from mlgit.worktree.hooks import share
 
     try:
-        with app.out.progress("Uploading data") as progress:
+        with app.out.progress("Uploading data", in_bytes=True) as progress:
             moved = share(app.open().repo, sys.stdin, progress)
     except MlgitException as error:
         error.hint = f"{error.hint}; git push --no-verify pushes without the data".removeprefix(

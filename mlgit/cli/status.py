@@ -46,7 +46,7 @@ def _data(app: App, ask_remote: bool) -> list[PathState]:
         return []
     data = WorktreeData(repo)
     try:
-        with app.out.progress("Looking at data") as progress:
+        with app.out.progress("Looking at data", in_bytes=True) as progress:
             return data_status(data, ask_remote=ask_remote, progress=progress)
     finally:
         data.close()

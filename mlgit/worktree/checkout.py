@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import (
     CorruptData,
@@ -16,15 +17,16 @@ from mlgit.exceptions import (
 )
 from mlgit.objects import Entry
 from mlgit.objects.memory import TICK_NS, Row, settled, stamp
-from mlgit.objects.remote import RemoteObjects
 from mlgit.objects.scan import Node, Progress, Scanner, below, stat_of
 from mlgit.store import yamlform
 from mlgit.store.pointers import SUFFIX
-from mlgit.store.remotes import TEAM_FILE, local_path, remote_objects
 from mlgit.worktree.differences import Change, differences, entries_of
 from mlgit.worktree.fetching import bring
 from mlgit.worktree.place import DEFAULT_LINKS, Placer
 from mlgit.worktree.tracked import Placed, WorktreeData, blob_of, remove_parts
+
+if TYPE_CHECKING:
+    from mlgit.objects.remote import RemoteObjects
 
 _MOST_NAMED = 10
 
@@ -92,7 +94,7 @@ def checkout(
 
 def configured_links(data: WorktreeData) -> list[str]:
     """The ways to place files, from ``data: {links: […]}`` of the clone's or team's file."""
-    for name in (local_path(data.repo), data.absolute(TEAM_FILE)):
+    for name in (f"{data.repo.state_dir}/config.yaml", data.absolute(".mlgit/config.yaml")):
         try:
             with open(name, "rb") as f:
                 text = f.read()
@@ -131,6 +133,8 @@ class _Checkout:
 
     def _connect(self) -> RemoteObjects:
         if self._connected is None:
+            from mlgit.store.remotes import remote_objects
+
             self._connected = remote_objects(self.data.repo, self.remote)
         return self._connected
 

@@ -6,14 +6,17 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import CorruptData, MlgitException, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.scan import Node, Progress, Scanner
 from mlgit.store.pointers import SUFFIX
-from mlgit.store.remotes import remote_objects
 from mlgit.worktree.differences import Change, differences
 from mlgit.worktree.tracked import WorktreeData
+
+if TYPE_CHECKING:
+    from mlgit.objects.remote import RemoteObjects
 
 _LINE = re.compile(rb"^([fxd]) ([0-9a-f]{64}) ", re.MULTILINE)
 _MANY = 2000
@@ -67,7 +70,7 @@ def status(
     Raises:
         ResourceDoesNotExist: There is no pointer of a path, or no remote to ask.
     """
-    connected = remote_objects(data.repo, remote) if ask_remote else None
+    connected = _connect(data, remote) if ask_remote else None
     scanner = Scanner(data.objects, data.memory, keep=False, progress=progress)
     shelf = _Shelf(data.objects)
     found = []
@@ -84,6 +87,13 @@ def status(
         for state in found:
             state.not_remote = len(named.get(state.path, set()) & missing)
     return found
+
+
+def _connect(data: WorktreeData, remote: str | None) -> RemoteObjects:
+    # Imported here: drivers take longer to load than all else here takes.
+    from mlgit.store.remotes import remote_objects
+
+    return remote_objects(data.repo, remote)
 
 
 def _look(data: WorktreeData, state: PathState, scanner: Scanner, shelf: _Shelf) -> set[str]:
