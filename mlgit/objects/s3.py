@@ -9,15 +9,24 @@ import os
 from typing import Any
 
 from mlgit.exceptions import PermissionDenied
-from mlgit.objects.copying import Tell, read_at
-from mlgit.objects.drivers import PART, AsyncDriver, Found, check_sent
-from mlgit.objects.failures import is_missing
-from mlgit.objects.parallel import again
+from mlgit.objects.copying import Tell, hash_and_write, read_at
+from mlgit.objects.drivers import (
+    CHUNK,
+    PART,
+    AsyncDriver,
+    Found,
+    check_sent,
+    damaged_on_the_way,
+)
+from mlgit.objects.failures import is_missing, may_pass
+from mlgit.objects.parallel import again, pause
 
 # S3 takes 10,000 parts at most.
 _PARTS = 9000
 # Parts of one object that are under way at once.
 _AHEAD = 4
+# How often a stream is taken up again without a byte of progress.
+_ATTEMPTS = 5
 
 
 def s3_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +151,38 @@ class S3Driver(AsyncDriver):
             data: bytes = await body.read()
         return data
 
+    async def _get_large(self, key: str, path: str, size: int, sha256: str, tell: Tell) -> int:
+        """One stream, taken up again where it was cut."""
+        sink = _Sink(path, tell)
+        failures = 0
+        try:
+            while sink.count < size:
+                before = sink.count
+                try:
+                    await self._stream(key, size, sink)
+                    if sink.count < size:
+                        raise damaged_on_the_way(sha256)
+                except Exception as error:
+                    failures = 0 if sink.count > before else failures + 1
+                    if not may_pass(error) or failures >= _ATTEMPTS:
+                        raise
+                    await asyncio.sleep(pause(failures + 1))
+        finally:
+            await asyncio.shield(sink.close())
+        if sink.digest.hexdigest() != sha256:
+            raise damaged_on_the_way(sha256)
+        return size
+
+    async def _stream(self, key: str, size: int, sink: _Sink) -> None:
+        extra = {"Range": f"bytes={sink.count}-{size - 1}"} if sink.count else {}
+        found = await self._call("get_object", Key=self._name(key), **extra)
+        async with found["Body"] as body:
+            try:
+                while data := await body.read(CHUNK):
+                    await sink.add(data)
+            finally:
+                await sink.flush()
+
     async def find(self, folder: str) -> Found:
         """Every key below a folder."""
         found: Found = {}
@@ -167,3 +208,54 @@ class S3Driver(AsyncDriver):
                 )
             if problem.get("Code") != "NoSuchKey":
                 raise OSError(f"S3 didn't delete {problem.get('Key')}: {problem.get('Message')}")
+
+
+class _Sink:
+    """A file that is hashed and written by a thread while the next bytes come in."""
+
+    def __init__(self, path: str, tell: Tell) -> None:
+        self.digest = hashlib.sha256()
+        self.count = 0
+        self._tell = tell
+        self._pieces: list[bytes] = []
+        self._waiting = 0
+        self._writing: asyncio.Future[None] | None = None
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    async def add(self, data: bytes) -> None:
+        """Take some bytes."""
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= CHUNK:
+            await self._write()
+
+    async def _write(self) -> None:
+        await self._written()
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            self.count += self._waiting
+            self._tell(self._waiting)
+            self._waiting = 0
+            loop = asyncio.get_running_loop()
+            self._writing = loop.run_in_executor(None, self._work, pieces)
+
+    def _work(self, pieces: list[bytes]) -> None:
+        for data in pieces:
+            hash_and_write(self.digest, self._fd, data)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    async def flush(self) -> None:
+        """Wait until all that was taken is written."""
+        await self._write()
+        await self._written()
+
+    async def close(self) -> None:
+        """Close the file, once nobody writes to it."""
+        try:
+            await self._written()
+        finally:
+            os.close(self._fd)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlgit.objects import LocalObjects, parallel
+from mlgit.objects import s3 as s3_driver
 from mlgit.objects.remote import RemoteObjects
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -84,4 +85,5 @@ def local(tmp_path: Path) -> LocalObjects:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries that don't wait long."""
-    monkeypatch.setattr(parallel, "pause", lambda attempt: 0.01 * attempt)
+    for module in (parallel, s3_driver):
+        monkeypatch.setattr(module, "pause", lambda attempt: 0.01 * attempt)
