@@ -14,6 +14,8 @@ from mlgit.exceptions import CorruptData, InvalidParameterValue, Unsupported
 HEADER = b"mlgit-manifest 1\n"
 _ESCAPED = re.compile(rb"%([0-9A-F]{2})")
 _TO_ESCAPE = re.compile("[%\x00-\x1f\x7f\udc80-\udcff]")
+# What HFS+ leaves out when it compares names (Git's utf8.c, next_hfs_char).
+_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _LINE = re.compile(rb"^([fxd]) ([0-9a-f]{64}) (\d{1,19}) (\d{1,19}) (.+)\Z", re.DOTALL)
 
 
@@ -47,6 +49,8 @@ def check_name(name: str) -> str:
 def is_git_name(name: str) -> bool:
     """Whether some file system takes a name for ``.git``: what is in there can run programs."""
     lowered = name.lower()
+    if not name.isascii():
+        lowered = _UNSEEN.sub("", lowered)
     return lowered == "git~1" or lowered.rstrip(" .") == ".git" or lowered.startswith(".git::")
 
 

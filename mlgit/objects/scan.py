@@ -177,7 +177,8 @@ class Scanner:
                 st = item.stat(follow_symlinks=False)
                 mode = st.st_mode
                 why = ""
-                if name[:4].lower() in (b".git", b"git~") and is_git_name(os.fsdecode(name)):
+                suspect = name[:4].lower() in (b".git", b"git~") or not name.isascii()
+                if suspect and is_git_name(os.fsdecode(name)):
                     why = "a name of Git's"
                 elif stat.S_IFMT(mode) == regular:
                     if name[:5] == b".mlgi" and name.startswith(_PART):

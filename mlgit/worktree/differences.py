@@ -59,7 +59,7 @@ def entries_of(objects: LocalObjects, folder: Entry) -> dict[str, Entry]:
     """
     entries = parse_manifest(objects.read(folder.sha256))
     for name in entries:
-        if name[:4].lower() in (".git", "git~") and is_git_name(name):
+        if (not name.isascii() or name[:4].lower() in (".git", "git~")) and is_git_name(name):
             raise CorruptData(
                 f"This data holds {name!r}: a folder of Git's can't come as data",
                 hint="it could run programs here; ask who made it",

@@ -76,7 +76,7 @@ def test_a_key_of_another_value_is_refused(name: str, key: str, value: str) -> N
 @pytest.mark.parametrize(
     "path",
     ["../data", "/etc/passwd", "..", ".", "a/b", "a%00b", "%2E%2E", "%2Fetc", ".git", ".GIT",
-     "git~1", ".git ", "C:data", "a\\\\b", "", "x.mlgit", ".mlgit", "other"],
+     "git~1", ".g\\u200cit", ".git ", "C:data", "a\\\\b", "", "x.mlgit", ".mlgit", "other"],
 )  # fmt: skip
 def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(CorruptData):

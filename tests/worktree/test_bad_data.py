@@ -243,7 +243,19 @@ def _forge(work: Any, entries: dict[str, Entry], name: str = "data") -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "..", "a/b", "/tmp/evil", ".git", ".GIT", "git~1", "%2E%2E", "a%2Fb", "a%00b"],
+    [
+        "../evil",
+        "..",
+        "a/b",
+        "/tmp/evil",
+        ".git",
+        ".GIT",
+        "git~1",
+        ".g\u200cit",
+        "%2E%2E",
+        "a%2Fb",
+        "a%00b",
+    ],
 )
 def test_a_manifest_can_not_lead_out(work: Any, name: str) -> None:
     inner = work.data().objects.put_bytes(b"#!/bin/sh\necho evil\n")
