@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
@@ -71,6 +72,7 @@ class Context:
     programs: list[Tool]
     quick: bool
     count: int = 0
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def times(self, full: int, quick: int) -> int:
         """A number of repetitions, files or bytes."""
@@ -92,6 +94,22 @@ def row(name: str, title: str, target: str) -> Any:
         return measure
 
     return register
+
+
+_SIZES = {
+    "files": ("10,000", "1,000"),
+    "big": ("1 GB", "50 MB"),
+    "looked_at": ("100,000", "5,000"),
+    "runs": ("10,000", "500"),
+    "s3_many": ("1,000", "250"),
+    "s3_big": ("8", "2"),
+}
+
+
+def titled(row: Row, quick: bool) -> Row:
+    """A row whose title says what is really measured."""
+    sizes = {name: both[quick] for name, both in _SIZES.items()}
+    return replace(row, title=row.title.format(**sizes))
 
 
 # -- data
@@ -197,8 +215,6 @@ def _verb_row(context: Context, kind: str, verb: str, reference: str, limit: flo
     if reference not in samples:
         raise Unavailable("; ".join(notes) or f"no {reference}")
     result = Result(samples, limit, reference, notes=notes)
-    if context.quick:
-        result.notes.append("quick: less data")
     if kind == "big" and verb == "add" and "plain" in samples:
         ratio = median(samples["mlgit"].wall) / median(samples["plain"].wall)
         result.checks.append((f"{ratio:.2f} × `cp` and `sha256sum` ≤ 1.3", ratio <= 1.3))
@@ -206,7 +222,7 @@ def _verb_row(context: Context, kind: str, verb: str, reference: str, limit: flo
 
 
 def _register_verbs() -> None:
-    titles = {"many": "10,000 files of 10 kB", "big": "one file of 1 GB"}
+    titles = {"many": "{files} files of 10 kB", "big": "one file of {big}"}
     for kind, title in titles.items():
         for verb in tools.VERBS:
             shown = f"{'no-op ' if verb == 'status' else ''}`{verb}`, {title}"
@@ -233,10 +249,12 @@ def measure_memory(context: Context) -> Result:
                 before.wall = [max(before.wall[0], float(journey.memory))]
     if "mlgit" not in samples:
         raise Unavailable("; ".join(notes))
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    notes.append(f"less than this program's own {own / 1e6:.0f} MB can't be told apart from it")
     return Result(samples, 200e6, reference=None, unit="bytes", notes=list(dict.fromkeys(notes)))
 
 
-@row("status-100k", "`status` of 100,000 unchanged files", "≤ 1.5 s")
+@row("status-100k", "`status` of {looked_at} unchanged files", "≤ 1.5 s")
 def measure_status(context: Context) -> Result:
     samples = {}
     count = context.times(100_000, 5_000)
@@ -250,14 +268,13 @@ def measure_status(context: Context) -> Result:
         samples[tool.key] = Sample()
         for _ in range(context.times(5, 2)):
             samples[tool.key].add(tool.run("status", project, place, "data"))
-    notes = [f"quick: {count:,} files"] if context.quick else []
-    return Result(samples, 1.5, reference=None, notes=notes)
+    return Result(samples, 1.5, reference=None)
 
 
 # -- runs
 
 
-@row("push-runs", "10,000 runs pushed to a new remote", "≤ 30 s; 10 more ≤ 2 s")
+@row("push-runs", "{runs} runs pushed to a new remote", "≤ 30 s; 10 more ≤ 2 s")
 def measure_push_runs(context: Context) -> Result:
     tool, place = context.programs[0], context.folder()
     project = tools.project(place)
@@ -276,8 +293,7 @@ def measure_push_runs(context: Context) -> Result:
         (f"10 more in {took:.2f} s ≤ 2 s", took <= 2),
         (f"{there:,} runs are there", there == count + 10 * len(more.wall)),
     ]
-    notes = [f"quick: {count:,} runs"] if context.quick else []
-    return Result({"mlgit": all_runs}, 30.0, reference=None, checks=checks, notes=notes)
+    return Result({"mlgit": all_runs}, 30.0, reference=None, checks=checks)
 
 
 # -- S3
@@ -336,7 +352,7 @@ def _s3_row(context: Context, count: int, size: int, direction: str) -> Result:
 def _register_s3() -> None:
     for direction in ("put", "get"):
         for name, count, size in (("many", 1000, 10_000), ("big", 8, 32_000_000)):
-            shown = f"{count:,} × {size / 1e6:g} MB"
+            shown = f"{{s3_{name}}} × {size / 1e6:g} MB"
 
             def measure(
                 context: Context, count: int = count, size: int = size, way: str = direction
@@ -384,10 +400,19 @@ def _markdown(
     )
     command = f"python tests/benchmarks/data.py{flags} --output docs/benchmarks-data.md"
     today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    machine = f"Measured with {os.cpu_count()} cores, data on {kind}, {today}."
+    machine = (
+        f"Measured with {os.cpu_count()} cores, data on {kind}, {today}; when it began, the "
+        f"machine's load was {context.load:.1f}."
+    )
     lines = [
         _HEAD.format(command=command),
-        machine + (" Quick: less data and fewer repetitions." if context.quick else ""),
+        machine
+        + (
+            " **Quick: less data than the targets are for, and one "
+            "repetition of most; the verdicts are no more than a first look.**"
+            if context.quick
+            else ""
+        ),
         "",
         "| | " + " | ".join(titles.get(k, k) for k in COLUMNS) + " | ratio | target | |",
         "|---|---|---|---|---|---|---|---|",
@@ -417,7 +442,8 @@ def main() -> int:
     """The command line; 1 if a target is missed."""
     options = _options()
     if options.list:
-        print("\n".join(f"{row.name:14} {row.title}" for row in ROWS))
+        shown = (titled(row, options.quick) for row in ROWS)
+        print("\n".join(f"{row.name:14} {row.title}" for row in shown))
         return 0
     unknown = set(options.only or ()) - {row.name for row in ROWS}
     if unknown:
@@ -433,8 +459,9 @@ def main() -> int:
                 outcome: Result | str = each.measure(context)  # type: ignore[arg-type]
             except Unavailable as error:
                 outcome = str(error)
-            outcomes.append((each, outcome))
-            print(_line(outcome, each), flush=True)
+            shown = titled(each, options.quick)
+            outcomes.append((shown, outcome))
+            print(_line(outcome, shown), flush=True)
         kind = report.file_system(folder)
     text = _markdown(outcomes, context, absent, kind)
     if options.output:
