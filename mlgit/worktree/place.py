@@ -62,18 +62,20 @@ class Placer:
         folder, _, name = target.rpartition("/")
         self.folder(folder[len(self._root) + 1 :])
         temporary = f"{folder}/{PART}{os.getpid():x}-{next(self._counter):x}"
+        left = True
         try:
             if not self._link(entry, temporary):
                 self._copy(entry, temporary)
             found = os.lstat(temporary)
             os.rename(temporary, target)
+            left = found.st_nlink > 1  # where both are one file already nothing is renamed
             return found
         except FileNotFoundError as error:
             if not self._objects.has(entry.sha256):
                 raise _absent(entry) from error
             raise
         finally:
-            if os.path.lexists(temporary):  # also where both are one file already
+            if left and os.path.lexists(temporary):
                 os.unlink(temporary)
 
     def bytes(self, data: bytes, path: str, executable: bool) -> None:

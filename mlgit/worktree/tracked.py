@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class WorktreeData:
         self.memory = FolderMemory(f"{repo.state_dir}/folders.sqlite")
         self._record = f"{repo.git_dir}/mlgit/data.json"
         self._index: WorktreeIndex | None = None
+        self._tracked: list[bytes] | None = None
 
     def close(self) -> None:
         """Close what is open."""
@@ -149,10 +151,14 @@ class WorktreeData:
 
     def git_tracks(self, path: str) -> str | None:
         """A path at or below this one that Git tracks, or None."""
+        if self._tracked is None:
+            self._tracked = sorted(entry.path for entry in self.index().raw_entries)
         raw = os.fsencode(path)
-        for entry in self.index().raw_entries:
-            if entry.path == raw or entry.path.startswith(raw + b"/"):
-                return os.fsdecode(entry.path)
+        for first in (raw, raw + b"/"):
+            at = bisect_left(self._tracked, first)
+            found = self._tracked[at] if at < len(self._tracked) else b""
+            if found == raw or found.startswith(raw + b"/"):
+                return os.fsdecode(found)
         return None
 
     # -- pointers

@@ -81,6 +81,18 @@ def test_a_folder_that_git_tracks_in_part(work: Any) -> None:
     work.add("data")
 
 
+def test_what_git_tracks_is_told_from_its_neighbours(work: Any) -> None:
+    for name in ("data-1", "data.txt", "data/x/y", "data0", "da"):
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    work.git("add", ".")
+    tracks = work.data().git_tracks
+    assert tracks("data") == "data/x/y" and tracks("data/x") == "data/x/y"
+    assert tracks("data.txt") == "data.txt" and tracks("data-1") == "data-1"
+    assert [tracks(n) for n in ("dat", "data1", "data/x/", "d", "zzz", "data/y")] == [None] * 6
+
+
 def test_data_is_not_nested(work: Any) -> None:
     work.write(data__sub__a="1")
     work.add("data/sub")
