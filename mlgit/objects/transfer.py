@@ -16,7 +16,7 @@ from mlgit.objects.parallel import run
 from mlgit.objects.remote import RemoteObjects, key_of
 
 # What may be in memory of objects that are under way.
-_BUDGET = 64 << 20
+_BUDGET = 40 << 20
 _WEIGHS_AT_MOST = 32 << 20
 
 # The SHA-256 of no bytes.
