@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import Any, Generic, TypeVar
 
 from mlgit.objects.failures import may_pass
@@ -164,8 +165,8 @@ def run(
             else:
                 yield job.item, None, error
     finally:
-        for future in running.values():
-            future.cancel()
+        # Threads can't be stopped; most are done in a moment, and then leave nothing behind.
+        wait_for([future for future in running.values() if not future.cancel()], timeout=0.5)
 
 
 async def again(do: Callable[[], Awaitable[R]], attempts: int = 5) -> R:
