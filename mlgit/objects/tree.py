@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.objects.local import LocalObjects
@@ -111,13 +111,19 @@ class _Folder:
         self.entries = entries
 
 
-def find(objects: LocalObjects, root: dict[str, Entry], path: str) -> Entry | dict[str, Entry]:
+def find(
+    objects: LocalObjects,
+    root: dict[str, Entry],
+    path: str,
+    fetch: Callable[[str], None] | None = None,
+) -> Entry | dict[str, Entry]:
     """What is at a path: a file's entry, or a folder's entries by name.
 
     Args:
         objects: Where the manifests are.
         root: The entries of the top folder.
         path: Relative, with slashes; "" is the top folder.
+        fetch: Called with each folder's manifest before it is read; it may put it there.
 
     Raises:
         ResourceDoesNotExist: There is nothing of that path.
@@ -130,6 +136,8 @@ def find(objects: LocalObjects, root: dict[str, Entry], path: str) -> Entry | di
             raise ResourceDoesNotExist(
                 f"No such artifact: {path}", hint=_suggest(here, part, parts[:depth])
             )
+        if entry.kind == "d" and fetch is not None:
+            fetch(entry.sha256)
         here = parse_manifest(objects.read(entry.sha256)) if entry.kind == "d" else entry
     return here
 

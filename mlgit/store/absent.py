@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mlgit.exceptions import ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.objects import Entry, LocalObjects
 
@@ -43,16 +42,9 @@ def bring_manifest(repo: Repository, objects: LocalObjects, sha256: str) -> None
 
 
 def _fetch(repo: Repository, objects: LocalObjects, sizes: dict[str, int]) -> None:
-    from mlgit.objects.transfer import download
+    from mlgit.store.fetching import fetch
     from mlgit.store.remotes import remote_objects
 
+    # Folders of a going run need no file, nor a remote.
     sizes = {sha: size for sha, size in sizes.items() if not objects.remembers(sha)}
-    if not sizes:
-        return
-    try:
-        remote = remote_objects(repo)
-    except ResourceDoesNotExist as error:
-        raise ResourceDoesNotExist(
-            f"The object {min(sizes)} isn't in this clone. {error.message}", hint=error.hint
-        ) from error
-    download(objects, remote, sizes)
+    fetch(objects, sizes, lambda: remote_objects(repo))

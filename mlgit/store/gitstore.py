@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from mlgit import validation
@@ -11,7 +12,6 @@ from mlgit.entities import Experiment, FileInfo, LifecycleStage, Metric, PagedLi
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.objects import Entry, LocalObjects
-from mlgit.objects.manifest import parse_manifest
 from mlgit.objects.tree import find, walk
 from mlgit.store import query, results
 from mlgit.store.absent import bring, bring_manifest
@@ -235,15 +235,8 @@ class GitStore:
             ResourceDoesNotExist: There is no such artifact or run.
         """
         checked = validation.check_artifact_path(path)
-        root = self.runs.record(run_id).artifacts
-        here: Entry | dict[str, Entry] = root
-        for part in checked.split("/") if checked else ():
-            entry = here.get(part) if isinstance(here, dict) else None
-            if entry is None or entry.kind != "d":
-                break
-            bring_manifest(self.repo, self.objects, entry.sha256)
-            here = parse_manifest(self.objects.read(entry.sha256))
-        return find(self.objects, root, checked)
+        fetch = partial(bring_manifest, self.repo, self.objects)
+        return find(self.objects, self.runs.record(run_id).artifacts, checked, fetch)
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """A file's bytes, verified.

@@ -19,9 +19,9 @@ from mlgit.objects import Entry
 from mlgit.objects.memory import TICK_NS, Row, settled, stamp
 from mlgit.objects.scan import Node, Progress, Scanner, below, stat_of
 from mlgit.store import yamlform
+from mlgit.store.fetching import bring
 from mlgit.store.pointers import SUFFIX
 from mlgit.worktree.differences import Change, differences, entries_of
-from mlgit.worktree.fetching import bring
 from mlgit.worktree.place import DEFAULT_LINKS, Placer
 from mlgit.worktree.tracked import Placed, WorktreeData, blob_of, remove_parts
 

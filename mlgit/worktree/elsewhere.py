@@ -24,10 +24,10 @@ from mlgit.git.trees import FOLDER, entry, parse_tree, resolve_commit
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.remote import RemoteObjects, key_of, scheme_of
 from mlgit.objects.scan import PART, Progress
+from mlgit.store.fetching import bring
 from mlgit.store.pointers import SUFFIX, is_pointer, parse_pointer
 from mlgit.store.remotes import remote_objects
 from mlgit.worktree.differences import entries_of
-from mlgit.worktree.fetching import bring
 from mlgit.worktree.place import DEFAULT_LINKS, Placer
 
 _USUAL = ("refs/heads/main", "refs/heads/master")

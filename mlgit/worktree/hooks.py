@@ -12,11 +12,11 @@ from mlgit.exceptions import ResourceAlreadyExists, from_os_error
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.objects import Entry, LocalObjects
-from mlgit.objects.transfer import Transferred, upload
+from mlgit.objects.transfer import Transferred, download, upload
+from mlgit.store.fetching import Progress
 from mlgit.store.pointers import find_pointers
 from mlgit.store.reach import expand
 from mlgit.store.remotes import remote_objects
-from mlgit.worktree.fetching import Progress
 from mlgit.worktree.tracked import write_whole
 
 HOOKS = ("post-checkout", "post-merge", "pre-push")
@@ -155,8 +155,6 @@ def share(
     remote = remote_objects(repo)
 
     def fetch(shas: set[str]) -> None:
-        from mlgit.objects.transfer import download
-
         download(objects, remote, dict.fromkeys(shas, 0))
 
     return upload(objects, remote, expand(objects, entries, fetch), progress)

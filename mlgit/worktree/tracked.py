@@ -20,6 +20,7 @@ from mlgit.exceptions import (
     from_os_error,
 )
 from mlgit.git import Repository
+from mlgit.git.files import unlock_and_close
 from mlgit.git.objects import object_id
 from mlgit.git.worktree_index import WorktreeIndex, read_index
 from mlgit.objects import Entry, LocalObjects
@@ -100,7 +101,7 @@ class WorktreeData:
             yield
             os.ftruncate(fd, 0)
         finally:
-            os.close(fd)
+            unlock_and_close(fd)
 
     def _sweep(self) -> None:
         """Remove the half-written files that a killed process left."""

@@ -1,4 +1,4 @@
-"""The objects that data needs, from a remote where they aren't here."""
+"""The objects that data and artifacts need, from a remote where they aren't here."""
 
 from __future__ import annotations
 
@@ -41,28 +41,32 @@ def bring(
 
     def manifests(shas: set[str]) -> None:
         nonlocal fetched
-        fetched += _download(objects, dict.fromkeys(shas, 0), connect, None)
+        fetched += fetch(objects, dict.fromkeys(shas, 0), connect)
 
     sizes = expand(objects, entries, manifests)
     missing = {sha: size for sha, size in sizes.items() if objects.size(sha, size) is None}
-    return fetched + _download(objects, missing, connect, progress)
+    return fetched + fetch(objects, missing, connect, progress)
 
 
-def _download(
-    objects: LocalObjects, sizes: dict[str, int], connect: Connect, progress: Progress | None
+def fetch(
+    objects: LocalObjects,
+    sizes: dict[str, int],
+    connect: Connect,
+    progress: Progress | None = None,
 ) -> int:
+    """Fetch objects that aren't here; how many. The arguments and errors are ``bring``'s."""
     if not sizes:
         return 0
     try:
         remote = connect()
     except ResourceDoesNotExist as error:
-        raise lacking(len(sizes), error) from error
+        raise _lacking(len(sizes), error) from error
     from mlgit.objects.transfer import download
 
     return download(objects, remote, sizes, progress).objects
 
 
-def lacking(count: int, why: MlgitException) -> ResourceDoesNotExist:
+def _lacking(count: int, why: MlgitException) -> ResourceDoesNotExist:
     """The error for objects that are nowhere to be had."""
     what = "1 object isn't" if count == 1 else f"{count} objects aren't"
     return ResourceDoesNotExist(f"{what} in this clone. {why.message}", hint=why.hint)
