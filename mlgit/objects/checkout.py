@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mlgit.exceptions import InvalidParameterValue, Unsupported, from_os_error
-from mlgit.objects.copying import clone, copy_and_hash, digest_of
+from mlgit.objects.copying import clone, copy_and_hash, copy_unread, digest_of
 from mlgit.objects.manifest import Entry, parse_manifest
 from mlgit.validation import MAX_ARTIFACT_DEPTH
 
@@ -121,7 +121,7 @@ def _hard_link(objects: LocalObjects, entry: Entry, temporary: str) -> None:
             f"No hard link can lead from here to this clone's objects: {error.strerror}",
             hint="use copy, or auto",
         ) from error
-    if digest_of(temporary) != entry.sha256:
+    if not objects.is_whole(entry.sha256) and digest_of(temporary) != entry.sha256:
         raise objects.damaged(entry.sha256)
 
 
@@ -130,13 +130,17 @@ def _copy(objects: LocalObjects, entry: Entry, temporary: str, link: str) -> Non
     with objects.open(entry.sha256) as source:
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         try:
+            whole = objects.is_whole(entry.sha256)
             if link != "copy" and _shared(source.fileno(), fd):
-                sha = digest_of(temporary)
+                sha = entry.sha256 if whole else digest_of(temporary)
             elif link == "reflink":
                 raise Unsupported(
                     "This file system can't share blocks between files",
                     hint="use hardlink, copy or auto",
                 )
+            elif whole:
+                copy_unread(source.fileno(), fd, entry.size)
+                return
             else:
                 sha = copy_and_hash(source.fileno(), fd, entry.size)
         finally:

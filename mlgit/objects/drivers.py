@@ -1,4 +1,4 @@
-"""How bytes get to and from a remote: one driver for folders, one for each colour of fsspec.
+"""How bytes get to and from a remote: what drivers do, and one for each colour of fsspec.
 
 A driver moves files under keys. ``start`` begins one of its methods and returns a future, so
 that who transfers many needn't know whether threads or coroutines do the work.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import os
-import time
 import uuid
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from mlgit.exceptions import CorruptData, Unsupported
-from mlgit.objects.copying import Tell, copy_and_hash, digest_of, hash_and_write
+from mlgit.objects.copying import Tell, digest_of, hash_and_write
 from mlgit.objects.failures import is_missing
 from mlgit.objects.parallel import Threads, again
 
@@ -25,11 +23,6 @@ CHUNK = 1 << 20
 # One request's worth of a large file, and how many of one file are under way at once.
 PART = 8 << 20
 _AHEAD = 4
-# Bytes that a folder is given or asked for at once, without a thread; unless one such call took
-# so many seconds: then the next so many go to threads.
-_AT_ONCE = 1 << 18
-_SLOW = 0.01
-_SLOW_FOR = 200
 # Whose put is atomic, so that no temporary name is needed.
 _ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"}
 
@@ -51,11 +44,32 @@ class Driver(Protocol):
     def size(self, key: str) -> Any:
         """How many bytes are under a key; None where there is none, -1 where none tells."""
 
-    def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> Any:
-        """Upload a file."""
+    def put(
+        self,
+        path: str,
+        key: str,
+        size: int,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+        whole: bool = False,
+    ) -> Any:
+        """Upload a file.
 
-    def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> Any:
-        """Download to a file; returns the number of bytes."""
+        ``share``: the file is an object, that nobody writes to again, so that the remote may
+        have the same bytes of the disk. ``whole``: they are known to have the digest.
+        """
+
+    def get(
+        self,
+        key: str,
+        path: str,
+        size: int | None,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+    ) -> Any:
+        """Download to a file; returns the number of bytes. ``share`` as for ``put``."""
 
     def find(self, folder: str) -> Any:
         """Every key below a folder, with its size and when it was written."""
@@ -89,122 +103,6 @@ def check_sent(digest: str, sha256: str) -> None:
     """Raise where what was read to be sent isn't the object."""
     if digest != sha256:
         raise damaged_here(sha256)
-
-
-def _is_small(method: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether a call moves so little that it is done at once."""
-    if method == "size":
-        return True
-    return method in ("put", "get") and arguments[2] is not None and arguments[2] <= _AT_ONCE
-
-
-class FolderDriver:
-    """A folder of this machine, or one that is mounted.
-
-    Args:
-        root: The remote's folder.
-    """
-
-    parallel = 8
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self._threads = Threads(self.parallel)
-        self._slow = 0
-        self._mark = uuid.uuid4().hex
-        self._numbers = itertools.count(1)  # next() is atomic between threads
-
-    def start(self, method: str, *arguments: Any) -> Future[Any]:
-        """Begin a method: in a thread, unless it takes less time than to hand it to one.
-
-        Small files of a disk of this machine take 0.1 ms each; in eight threads, which wait for
-        one another at each call of the system, four times that. A folder that is mounted from
-        far away is found by its being slow.
-        """
-        work = getattr(self, method)
-        if self._slow > 0 or not _is_small(method, arguments):
-            self._slow -= 1
-            return self._threads.start(work, *arguments)
-        future: Future[Any] = Future()
-        begun = time.monotonic()
-        try:
-            future.set_result(work(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        if time.monotonic() - begun > _SLOW:
-            self._slow = _SLOW_FOR
-        return future
-
-    def size(self, key: str) -> int | None:
-        """How large a file is, or None where there is none."""
-        try:
-            return os.stat(f"{self.root}/{key}").st_size
-        except FileNotFoundError:
-            return None
-
-    def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
-        """Copy a file in: to a temporary name, then renamed."""
-        target = f"{self.root}/{key}"
-        temporary = f"{self.root}/objects/tmp/{self._mark}-{os.getpid():x}-{next(self._numbers):x}"
-        renamed = False
-        try:
-            fd = _create(temporary, 0o444)
-            try:
-                digest, _ = _copy(path, fd, tell)
-            finally:
-                os.close(fd)
-            check_sent(digest, sha256)
-            if self.size(key) == size:
-                return  # somebody else was quicker
-            try:
-                os.rename(temporary, target)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.rename(temporary, target)
-            renamed = True
-        finally:
-            if not renamed:
-                _discard(temporary)
-
-    def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
-        """Copy a file out."""
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            digest, count = _copy(f"{self.root}/{key}", fd, tell)
-        finally:
-            os.close(fd)
-        if digest != sha256:
-            raise damaged_on_the_way(sha256)
-        return count
-
-    def find(self, folder: str) -> Found:
-        """Every file below a folder."""
-        found: Found = {}
-        waiting = [folder]
-        while waiting:
-            here = waiting.pop()
-            try:
-                items = list(os.scandir(f"{self.root}/{here}"))
-            except FileNotFoundError:
-                continue
-            for item in items:
-                if item.is_dir(follow_symlinks=False):
-                    waiting.append(f"{here}/{item.name}")
-                    continue
-                try:
-                    info = item.stat()
-                except FileNotFoundError:
-                    continue
-                found[f"{here}/{item.name}"] = (info.st_size, info.st_mtime)
-        return found
-
-    def delete(self, keys: list[str]) -> None:
-        """Remove files."""
-        for key in keys:
-            try:
-                os.unlink(f"{self.root}/{key}")
-            except FileNotFoundError:
-                pass
 
 
 class SyncDriver:
@@ -243,7 +141,16 @@ class SyncDriver:
             self.fs.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
-    def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+    def put(
+        self,
+        path: str,
+        key: str,
+        size: int,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+        whole: bool = False,
+    ) -> None:
         """Upload a file."""
         target = f"{self.root}/{key}"
         name = target if self._atomic else f"{self.root}/objects/tmp/{uuid.uuid4().hex}"
@@ -284,7 +191,15 @@ class SyncDriver:
             self.delete([name.removeprefix(f"{self.root}/")])
             raise damaged_here(sha256)
 
-    def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
+    def get(
+        self,
+        key: str,
+        path: str,
+        size: int | None,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+    ) -> int:
         """Download to a file."""
         digest = hashlib.sha256()
         count = 0
@@ -345,7 +260,16 @@ class AsyncDriver:
                 return None
             raise
 
-    async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+    async def put(
+        self,
+        path: str,
+        key: str,
+        size: int,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+        whole: bool = False,
+    ) -> None:
         """Upload a file."""
         target = f"{self.root}/{key}"
         name = target if self._atomic else f"{self.root}/objects/tmp/{uuid.uuid4().hex}"
@@ -363,7 +287,15 @@ class AsyncDriver:
             await self.fs._rm_file(name)
         tell(size)
 
-    async def get(self, key: str, path: str, size: int | None, sha256: str, tell: Tell) -> int:
+    async def get(
+        self,
+        key: str,
+        path: str,
+        size: int | None,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+    ) -> int:
         """Download to a file: one request, or for a large one several side by side."""
         if size is None:
             size = await self.size(key)
@@ -446,7 +378,16 @@ class HttpDriver(AsyncDriver):
             answer.raise_for_status()
             return int(answer.headers.get("Content-Length", -1))
 
-    async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+    async def put(
+        self,
+        path: str,
+        key: str,
+        size: int,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+        whole: bool = False,
+    ) -> None:
         """Refuse."""
         raise Unsupported(
             "Remotes over http(s) are for reading",
@@ -502,28 +443,3 @@ def _written(info: dict[str, Any]) -> float:
             except ValueError:
                 continue
     return 0.0
-
-
-def _create(path: str, mode: int) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        return os.open(path, flags, mode)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return os.open(path, flags, mode)
-
-
-def _copy(path: str, target: int, tell: Tell) -> tuple[str, int]:
-    source = os.open(path, os.O_RDONLY)
-    try:
-        digest = copy_and_hash(source, target, os.fstat(source).st_size, tell)
-    finally:
-        os.close(source)
-    return digest, os.fstat(target).st_size
-
-
-def _discard(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass

@@ -22,6 +22,7 @@ from mlgit.objects.checkout import checkout
 from mlgit.objects.copying import copy_and_hash, digest_of, write_all
 from mlgit.objects.manifest import Entry, format_manifest
 from mlgit.objects.users import FRESH, Use
+from mlgit.objects.whole import LARGE, Whole
 
 _SMALL = 1 << 18
 _REMEMBERED = 10_000
@@ -39,6 +40,7 @@ class LocalObjects:
         self._memory: dict[str, bytes] = {}
         self._counter = itertools.count(1)  # next() is atomic between threads
         self._use: Use | None = None
+        self._whole = Whole(root)
 
     def path(self, sha256: str) -> str:
         """Where an object's bytes are, or would be."""
@@ -65,6 +67,13 @@ class LocalObjects:
         except OSError:
             return False  # not there, or not ours to touch: written, or written anew
         return True
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether a large object was hashed before, and its file hasn't changed since.
+
+        Of small ones that isn't known: they are hashed in no time.
+        """
+        return self._whole.knows(self.path(sha256), sha256)
 
     def put_bytes(self, data: bytes) -> Entry:
         """Store bytes as an object.
@@ -129,6 +138,8 @@ class LocalObjects:
                 os.unlink(name)
             else:
                 self._place(name, sha)
+                if size >= LARGE:
+                    self._whole.note(self.path(sha), sha)
         return Entry(kind, sha, size)
 
     def put_folder(self, path: str) -> Entry:
@@ -316,8 +327,14 @@ class LocalObjects:
         Raises:
             OSError: It can't be renamed there.
         """
-        os.chmod(temporary, 0o444)
+        info = os.stat(temporary)
+        if info.st_mode & 0o222:  # what is read-only may be linked from elsewhere
+            os.chmod(temporary, 0o444)
         self._place(temporary, sha256)
+        if info.st_nlink > 1 and os.path.lexists(temporary):
+            os.unlink(temporary)  # where both are one file already nothing was renamed
+        if info.st_size >= LARGE:
+            self._whole.note(self.path(sha256), sha256)
 
     def all(self) -> Iterator[str]:
         """The names of all objects here, in order."""

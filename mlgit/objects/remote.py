@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
-from mlgit.objects.drivers import AsyncDriver, Driver, FolderDriver, HttpDriver, SyncDriver
+from mlgit.objects.drivers import AsyncDriver, Driver, HttpDriver, SyncDriver
 from mlgit.objects.failures import explain, is_missing, missing_driver
+from mlgit.objects.folder_driver import FolderDriver
 from mlgit.objects.parallel import run
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -80,8 +81,9 @@ class RemoteObjects:
         return self._made
 
     def _connect(self) -> Driver:
-        if self.scheme in ("file", "local") and not self.options:
-            return FolderDriver(os.path.abspath(re.sub(r"^(file|local)://", "", self.url)))
+        if self.scheme in ("file", "local") and not self.options.keys() - {"share"}:
+            folder = os.path.abspath(re.sub(r"^(file|local)://", "", self.url))
+            return FolderDriver(folder, share=self.options.get("share") is not False)
         try:
             import fsspec
 

@@ -75,7 +75,16 @@ class S3Driver(AsyncDriver):
             raise
         return int(found["ContentLength"])
 
-    async def put(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:
+    async def put(
+        self,
+        path: str,
+        key: str,
+        size: int,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+        whole: bool = False,
+    ) -> None:
         """Upload a file, in parts if it is large."""
         if size > 2 * PART:
             await self._put_parts(path, key, size, sha256, tell)

@@ -65,7 +65,8 @@ def upload(
     absent = sorted(sha for sha, size in here.items() if size is None)
 
     def start(sha: str, tell: Tell) -> Future[Any]:
-        return remote.driver.start("put", local.path(sha), key_of(sha), here[sha], sha, tell)
+        arguments = (local.path(sha), key_of(sha), here[sha], sha, tell)
+        return remote.driver.start("put", *arguments, True, local.is_whole(sha))
 
     def look(sha: str, error: Exception) -> None:
         if isinstance(error, CorruptData):
@@ -113,7 +114,7 @@ def download(
     def start(sha: str, tell: Tell) -> Future[Any]:
         names[sha] = names.get(sha) or local.temporary_name()
         known = _known(sha, sizes[sha])
-        return remote.driver.start("get", key_of(sha), names[sha], known, sha, tell)
+        return remote.driver.start("get", key_of(sha), names[sha], known, sha, tell, True)
 
     def place(sha: str) -> None:
         try:

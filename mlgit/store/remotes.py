@@ -29,6 +29,8 @@ from mlgit.objects.remote import RemoteObjects, scheme_of, without_credentials
 from mlgit.store import yamlform
 
 FORMAT = 1
+# How files of data are placed where nobody says: the first of these that can be.
+DEFAULT_LINKS = ("reflink", "copy")
 TEAM_FILE = ".mlgit/config.yaml"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 # An option whose name says that its value is a secret; "endpoint_url" and the like pass.
@@ -217,7 +219,22 @@ def remote_objects(repo: Repository, name: str | None = None) -> RemoteObjects:
     if name not in config.remotes:
         raise _unknown(repo, name)
     remote = config.remotes[name]
-    return RemoteObjects(remote.url, remote.options, name=remote.name)
+    options = remote.options
+    if scheme_of(remote.url) == "file" and not options and "hardlink" in configured_links(repo):
+        options = {"share": False}  # what a person makes writable mustn't be the remote's too
+    return RemoteObjects(remote.url, options, name=remote.name)
+
+
+def configured_links(repo: Repository) -> list[str]:
+    """The ways to place files, from ``data: {links: […]}`` of the clone's or team's file."""
+    for path in (local_path(repo), team_path(repo)):
+        section = _read(path).get("data") if path else None
+        found = section.get("links") if isinstance(section, dict) else None
+        if isinstance(found, str):
+            return [found]
+        if isinstance(found, list):
+            return [str(link) for link in found]
+    return list(DEFAULT_LINKS)
 
 
 def _unknown(repo: Repository, name: str) -> ResourceDoesNotExist:

@@ -18,17 +18,19 @@ from mlgit.exceptions import (
 from mlgit.objects import Entry
 from mlgit.objects.memory import TICK_NS, Row, settled, stamp
 from mlgit.objects.scan import Node, Progress, Scanner, below, stat_of
-from mlgit.store import yamlform
 from mlgit.store.fetching import bring
 from mlgit.store.pointers import SUFFIX
+from mlgit.store.remotes import configured_links, remote_objects
 from mlgit.worktree.differences import Change, differences, entries_of
-from mlgit.worktree.place import DEFAULT_LINKS, Placer
+from mlgit.worktree.place import Placer
 from mlgit.worktree.tracked import Placed, WorktreeData, blob_of, remove_parts
 
 if TYPE_CHECKING:
     from mlgit.objects.remote import RemoteObjects
 
 _MOST_NAMED = 10
+# Bytes that take as long to hash as a tick of the clock.
+_WORTH_A_TICK = 64 << 20
 
 
 @dataclass
@@ -77,7 +79,7 @@ def checkout(
         ResourceDoesNotExist: There is no pointer of a path.
         InvalidParameterValue: A path is outside, or there is no such way to place files.
     """
-    placer = Placer(data.objects, data.root, links or configured_links(data))
+    placer = Placer(data.objects, data.root, links or configured_links(data.repo))
     made = _Checkout(data, placer, force, progress, remote)
     paths = data.chosen(list(given))
     with data.alone():
@@ -90,23 +92,6 @@ def checkout(
         made.finish()
     data.memory.save()
     return made.done
-
-
-def configured_links(data: WorktreeData) -> list[str]:
-    """The ways to place files, from ``data: {links: […]}`` of the clone's or team's file."""
-    for name in (f"{data.repo.state_dir}/config.yaml", data.absolute(".mlgit/config.yaml")):
-        try:
-            with open(name, "rb") as f:
-                text = f.read()
-        except OSError:
-            continue
-        section = (yamlform.load(text, name) if text.strip() else {}).get("data")
-        found = section.get("links") if isinstance(section, dict) else None
-        if isinstance(found, str):
-            return [found]
-        if isinstance(found, list):
-            return [str(link) for link in found]
-    return list(DEFAULT_LINKS)
 
 
 class _Checkout:
@@ -129,12 +114,11 @@ class _Checkout:
         self._connected: RemoteObjects | None = None
         self._bytes = 0
         # What was written so shortly before it was looked at that its stat can't vouch for it.
-        self._fresh: list[Callable[[], bool]] = []
+        self._fresh: list[Callable[[], int]] = []
+        self._fresh_bytes = 0
 
     def _connect(self) -> RemoteObjects:
         if self._connected is None:
-            from mlgit.store.remotes import remote_objects
-
             self._connected = remote_objects(self.data.repo, self.remote)
         return self._connected
 
@@ -324,26 +308,35 @@ class _Checkout:
             return
         made = self._place_file(want, path, total)
 
-        def know() -> bool:
+        def know() -> int:
             looked = time.time_ns()
             found = os.lstat(self.data.absolute(path))
             file = settled(stat_of(b"", found), looked)
             if _same_file(made, found):
                 row = Row(stamp([file]), bytes.fromhex(want.sha256), b"", want)
                 self.data.memory.put((found.st_dev, found.st_ino), row)
-            return file[4] == found.st_mtime_ns
+            return 0 if file[4] == found.st_mtime_ns else want.size
 
         self._know(know)
 
-    def _know(self, know: Callable[[], bool]) -> None:
-        """Remember what was placed; once more at the end, if it was too new for that now."""
-        if not know():
+    def _know(self, know: Callable[[], int]) -> None:
+        """Remember what was placed; once more at the end, if it was too new for that now.
+
+        Args:
+            know: Remembers it; gives how many bytes aren't known by their files' stats yet.
+        """
+        if fresh := know():
             self._fresh.append(know)
+            self._fresh_bytes += fresh
 
     def finish(self) -> None:
-        """Remember what was too new, after a tick of the clock that files get their times from."""
-        if self._fresh:
-            time.sleep(TICK_NS / 1e9)
+        """Remember what was too new, after a tick of the clock that files get their times from.
+
+        A little is sooner read by the next command that wants to know than waited for.
+        """
+        if self._fresh_bytes < _WORTH_A_TICK:
+            return
+        time.sleep(TICK_NS / 1e9)
         for know in self._fresh:
             try:
                 know()
@@ -380,7 +373,7 @@ class _Checkout:
         path: str,
         entries: dict[str, Entry],
         made: dict[str, os.stat_result],
-    ) -> bool:
+    ) -> int:
         """Remember a folder as it was placed, so that it isn't read again to be known."""
         place = os.fsencode(self.data.absolute(path))
         looked = time.time_ns()
@@ -390,7 +383,7 @@ class _Checkout:
             try:
                 found = os.lstat(place + b"/" + raw)
             except OSError:
-                return True
+                return 0
             if _same_file(made[name], found):
                 files.append(settled(stat_of(raw, found), looked))
                 shas.append(bytes.fromhex(entries[name].sha256))
@@ -398,7 +391,7 @@ class _Checkout:
         own = os.lstat(place)
         row = Row(stamp(files), b"".join(shas), below(folders), want)
         self.data.memory.put((own.st_dev, own.st_ino), row)
-        return all(file[4] == made[os.fsdecode(file[0])].st_mtime_ns for file in files)
+        return sum(file[3] for file in files if file[4] != made[os.fsdecode(file[0])].st_mtime_ns)
 
 
 def _join(path: str, below: str) -> str:

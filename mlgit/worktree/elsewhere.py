@@ -26,9 +26,9 @@ from mlgit.objects.remote import RemoteObjects, key_of, scheme_of
 from mlgit.objects.scan import PART, Progress
 from mlgit.store.fetching import bring
 from mlgit.store.pointers import SUFFIX, is_pointer, parse_pointer
-from mlgit.store.remotes import remote_objects
+from mlgit.store.remotes import DEFAULT_LINKS, remote_objects
 from mlgit.worktree.differences import entries_of
-from mlgit.worktree.place import DEFAULT_LINKS, Placer
+from mlgit.worktree.place import Placer
 
 _USUAL = ("refs/heads/main", "refs/heads/master")
 _STEP = re.compile(r"(?:~([0-9]{0,6})|\^)\Z")

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 from mlgit.exceptions import InvalidParameterValue, InvalidState, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects
-from mlgit.objects.copying import clone, copy_and_hash
+from mlgit.objects.copying import clone, copy_and_hash, copy_unread
 from mlgit.objects.scan import PART
 
 LINKS = ("reflink", "hardlink", "copy")
-DEFAULT_LINKS = ("reflink", "copy")
 # What says that this file system can't, rather than that this file can't.
 _CANNOT = {
     errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM,
@@ -145,6 +144,9 @@ class Placer:
         try:
             target = self._create(entry, temporary)
             try:
+                if self._objects.is_whole(entry.sha256):
+                    copy_unread(source, target, entry.size)
+                    return
                 sha = copy_and_hash(source, target, entry.size)
             finally:
                 os.close(target)

@@ -73,7 +73,9 @@ def remote(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> RemoteO
         "file": f"file://{tmp_path}/remote",
         "memory": f"memory://{uuid.uuid4().hex}/team",
     }
-    return RemoteObjects(urls[kind], name="storage")
+    # A path shares its files with the clone's objects, a URL has copies.
+    options: dict[str, object] = {"share": False} if kind == "file" else {}
+    return RemoteObjects(urls[kind], options, name="storage")
 
 
 @pytest.fixture

@@ -175,6 +175,7 @@ def test_no_space_left(objects, tmp_path, monkeypatch, size):
     monkeypatch.undo()
     entry = objects.put_file(str(tmp_path / "file"))
     monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "copy_file_range", lambda source, target, n: full(target, bytes(1000)))
     with pytest.raises(StorageError, match="No space left"):
         objects.checkout(entry, str(tmp_path / "out"))
     assert sorted(os.listdir(tmp_path)) == ["file", "objects"]

@@ -29,7 +29,7 @@ from mlgit.exceptions import (
     StorageError,
     Unsupported,
 )
-from mlgit.objects import LocalObjects, drivers, transfer
+from mlgit.objects import LocalObjects, transfer
 from mlgit.objects.remote import RemoteObjects
 
 ABSENT = "f" * 64
@@ -55,8 +55,9 @@ def check(local: LocalObjects, sizes: dict[str, int]) -> None:
 
 
 def damage(path: str) -> None:
-    os.chmod(path, 0o644)
+    """One bit of this file, and of none that it shares its bytes with."""
     data = Path(path).read_bytes()
+    os.unlink(path)
     Path(path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
@@ -145,17 +146,17 @@ def test_a_remote_that_is_damaged(local, remote, tmp_path, size, quick):
     everything = {**sizes, entry.sha256: size}
     transfer.upload(local, remote, everything)
     remote.delete([entry.sha256])
-    original = drivers.check_sent, local.path(entry.sha256)
-    damage(original[1])
+    original = local.path(entry.sha256)
+    damage(original)
     other = LocalObjects(str(tmp_path / "other"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drivers, "check_sent", lambda *args: None)
-        patch.setattr("mlgit.objects.s3.check_sent", lambda *args: None)
+        for module in ("drivers", "folder_driver", "s3"):
+            patch.setattr(f"mlgit.objects.{module}.check_sent", lambda *args: None)
         if (remote.scheme, size) in (("s3", 1000), ("memory", LARGE)):
             pytest.skip("this way doesn't take it at all")
         remote.driver.start(
             "put",
-            original[1],
+            original,
             f"objects/sha256/{entry.sha256[:2]}/{entry.sha256[2:]}",
             size,
             entry.sha256,
@@ -174,8 +175,8 @@ def test_a_damaged_local_object_is_fetched_again(local, remote, tmp_path):
     with pytest.raises(CorruptData):
         local.read(one)
     assert transfer.download(local, remote, sizes).objects == 1
-    os.chmod(local.path(one), 0o644)
-    os.truncate(local.path(one), 10)
+    os.unlink(local.path(one))
+    Path(local.path(one)).write_bytes(b"x" * 10)
     assert transfer.download(local, remote, sizes).objects == 1
     check(local, sizes)
 
@@ -211,7 +212,9 @@ def test_two_pushes_and_pulls_at_once(local, remote, tmp_path):
     assert {sha: size for sha, size, _ in remote.list()} == sizes
 
 
-def test_no_space_left_here(local, remote, tmp_path, monkeypatch, quick):
+def test_no_space_left_here(local, remote, kind, tmp_path, monkeypatch, quick):
+    if kind == "path":
+        pytest.skip("what is shared takes no space")
     sizes = fill(local, 5)
     transfer.upload(local, remote, sizes)
     other = LocalObjects(str(tmp_path / "other"))
@@ -245,7 +248,7 @@ def _full_open(real, path, mode="r", *args, **kwargs):
 
 def test_no_space_left_there(local, tmp_path, monkeypatch):
     sizes = fill(local, 5, large=False)
-    remote = RemoteObjects(str(tmp_path / "remote"), name="storage")
+    remote = RemoteObjects(str(tmp_path / "remote"), {"share": False}, name="storage")
     monkeypatch.setattr(os, "write", partial(_full, os.write))
     with pytest.raises(StorageError, match="No space left"):
         transfer.upload(local, remote, sizes)
@@ -256,6 +259,97 @@ def test_no_space_left_there(local, tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "remote/objects/tmp") == []
 
 
+def inodes(root: str, shas) -> set[int]:
+    return {os.stat(f"{root}/sha256/{sha[:2]}/{sha[2:]}").st_ino for sha in shas}
+
+
+def test_a_folder_on_the_same_file_system_shares_files(local, tmp_path):
+    sizes = fill(local, 5)
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    other = LocalObjects(str(tmp_path / "other"))
+    old = time.time() - 30 * 86_400
+    for sha in sizes:
+        os.utime(local.path(sha), (old, old))
+    transfer.upload(local, remote, sizes)
+    transfer.download(other, remote, sizes)
+    roots = local.root, str(tmp_path / "remote/objects"), other.root
+    found = [inodes(root, sizes) for root in roots]
+    assert found[0] == found[1] == found[2] and len(found[0]) == len(sizes)
+    assert all(time.time() - modified < 60 for _, _, modified in remote.list())
+    check(other, sizes)
+    remote.delete(sizes)
+    check(other, sizes)
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_what_is_damaged_where_it_is_shared_is_refused(local, tmp_path, size):
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    entry = local.put_bytes(os.urandom(size))
+    transfer.upload(local, remote, {entry.sha256: size})
+    os.chmod(local.path(entry.sha256), 0o644)
+    with open(local.path(entry.sha256), "r+b") as f:
+        f.write(b"damaged")
+    os.chmod(local.path(entry.sha256), 0o444)
+    other = LocalObjects(str(tmp_path / "other"))
+    with pytest.raises(CorruptData, match=entry.sha256):
+        transfer.download(other, remote, {entry.sha256: size})
+    check(other, {})
+    assert not local.verify(entry.sha256) and not local.is_whole(entry.sha256)
+
+
+@pytest.mark.parametrize(
+    "error", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP]
+)
+def test_where_nothing_can_be_shared_it_is_copied(local, tmp_path, monkeypatch, error):
+    def refuse(*args, **kwargs):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", refuse)
+    sizes = fill(local, 5)
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    other = LocalObjects(str(tmp_path / "other"))
+    transfer.upload(local, remote, sizes)
+    transfer.download(other, remote, sizes)
+    check(other, sizes)
+    assert not inodes(local.root, sizes) & inodes(str(tmp_path / "remote/objects"), sizes)
+    assert os.listdir(tmp_path / "remote/objects/tmp") == []
+
+
+def test_files_that_may_be_written_are_copied(local, tmp_path):
+    """Whoever put them there may write to them again."""
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    entry = local.put_bytes(b"theirs")
+    os.chmod(local.path(entry.sha256), 0o644)
+    transfer.upload(local, remote, {entry.sha256: 6})
+    other = LocalObjects(str(tmp_path / "other"))
+    there = Path(remote.url) / f"objects/sha256/{entry.sha256[:2]}/{entry.sha256[2:]}"
+    there.chmod(0o644)
+    transfer.download(other, remote, {entry.sha256: 6})
+    found = {local.path(entry.sha256), str(there), other.path(entry.sha256)}
+    assert len({os.stat(path).st_ino for path in found}) == 3
+    assert there.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_large_object_is_known_to_be_whole(local, tmp_path):
+    entry = local.put_bytes(os.urandom(1000))
+    assert not local.is_whole(entry.sha256)
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(LARGE))
+    entry = local.put_file(str(path))
+    assert local.is_whole(entry.sha256)
+    assert LocalObjects(local.root).is_whole(entry.sha256)
+    os.utime(local.path(entry.sha256), (1, 1))
+    assert not local.is_whole(entry.sha256)
+    local.copy_to(entry, str(tmp_path / "copy"))
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+    (Path(local.root) / "whole.sqlite").write_bytes(b"nonsense" * 100)
+    assert not local.is_whole(entry.sha256)
+    os.unlink(local.path(entry.sha256))
+    assert not local.is_whole(entry.sha256)
+    local.put_file(str(path))
+    assert local.is_whole(entry.sha256)
+
+
 def test_an_object_that_a_crash_cut_short_is_replaced(local, remote, kind):
     if kind not in ("path", "file"):
         pytest.skip("its puts are whole")
@@ -263,7 +357,7 @@ def test_an_object_that_a_crash_cut_short_is_replaced(local, remote, kind):
     transfer.upload(local, remote, sizes)
     one = max(sizes, key=sizes.__getitem__)
     path = Path(remote.url.removeprefix("file://")) / f"objects/sha256/{one[:2]}/{one[2:]}"
-    path.chmod(0o644)
+    path.unlink()
     path.write_bytes(b"")
     assert transfer.upload(local, remote, sizes).objects == 1
     assert path.stat().st_size == sizes[one]

@@ -1,0 +1,261 @@
+"""A remote that is a folder of this machine, or one that is mounted."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+import time
+import uuid
+from concurrent.futures import Future
+from typing import Any
+
+from mlgit.objects.copying import Tell, clone, copy_and_hash, digest_of
+from mlgit.objects.drivers import Found, check_sent, damaged_on_the_way
+from mlgit.objects.parallel import Threads
+from mlgit.objects.users import FRESH
+
+# Bytes that a folder is given or asked for at once, without a thread; unless one such call took
+# so many seconds: then the next so many go to threads.
+_AT_ONCE = 1 << 18
+_SLOW = 0.01
+_SLOW_FOR = 200
+# What says that these two folders can't share files, rather than that this file can't be shared.
+_APART = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
+_NOT_THIS = {errno.EMLINK, errno.EACCES}
+
+
+class FolderDriver:
+    """A folder of this machine, or one that is mounted.
+
+    Objects never change, so a remote on the same file system needn't hold copies of them: where
+    blocks can be shared they are, and else the file itself is, by a hard link, as ``git clone``
+    has it between folders of one disk.
+
+    Args:
+        root: The remote's folder.
+        share: Whether that may be done.
+    """
+
+    parallel = 8
+
+    def __init__(self, root: str, share: bool = True) -> None:
+        self.root = root
+        self._reflinks = self._links = share
+        self._threads = Threads(self.parallel)
+        self._slow = 0
+        self._mark = uuid.uuid4().hex
+        self._numbers = itertools.count(1)  # next() is atomic between threads
+
+    def start(self, method: str, *arguments: Any) -> Future[Any]:
+        """Begin a method: in a thread, unless it takes less time than to hand it to one.
+
+        Small files of a disk of this machine take 0.1 ms each; in eight threads, which wait for
+        one another at each call of the system, four times that. A folder that is mounted from
+        far away is found by its being slow.
+        """
+        work = getattr(self, method)
+        if self._slow > 0 or not _is_small(method, arguments):
+            self._slow -= 1
+            return self._threads.start(work, *arguments)
+        future: Future[Any] = Future()
+        begun = time.monotonic()
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        if time.monotonic() - begun > _SLOW:
+            self._slow = _SLOW_FOR
+        return future
+
+    def size(self, key: str) -> int | None:
+        """How large a file is, or None where there is none."""
+        try:
+            return os.stat(f"{self.root}/{key}").st_size
+        except FileNotFoundError:
+            return None
+
+    def put(
+        self,
+        path: str,
+        key: str,
+        size: int,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+        whole: bool = False,
+    ) -> None:
+        """Put a file in: shared where it may be, else copied; then renamed."""
+        target = f"{self.root}/{key}"
+        temporary = f"{self.root}/objects/tmp/{self._mark}-{os.getpid():x}-{next(self._numbers):x}"
+        try:
+            if share and self._clone(path, temporary, 0o444):
+                digest = sha256 if whole else digest_of(temporary, tell)
+            elif share and self._may_link(path):
+                check_sent(sha256 if whole else digest_of(path, tell), sha256)
+                if self._link_in(path, target, size):
+                    return
+                digest = self._copy(path, temporary, 0o444, tell)
+            else:
+                digest = self._copy(path, temporary, 0o444, tell)
+            check_sent(digest, sha256)
+            if self.size(key) == size:
+                return  # somebody else was quicker
+            try:
+                os.rename(temporary, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.rename(temporary, target)
+        finally:
+            _discard(temporary)
+
+    def get(
+        self,
+        key: str,
+        path: str,
+        size: int | None,
+        sha256: str,
+        tell: Tell,
+        share: bool = False,
+    ) -> int:
+        """Bring a file out: shared where it may be, else copied."""
+        source = f"{self.root}/{key}"
+        _discard(path)  # of an earlier attempt
+        if share and (
+            self._clone(source, path, 0o600)
+            or (self._may_link(source) and self._link_out(source, path))
+        ):
+            digest = digest_of(path, tell)
+        else:
+            digest = self._copy(source, path, 0o600, tell)
+        count = os.stat(path).st_size
+        if digest != sha256:
+            _discard(path)
+            raise damaged_on_the_way(sha256)
+        return count
+
+    # -- one file, or its blocks, for both sides
+
+    def _clone(self, source: str, target: str, mode: int) -> bool:
+        """Make a file that shares another's blocks, where the file system has that."""
+        if not self._reflinks:
+            return False
+        with open(source, "rb") as shared:
+            fd = _create(target, mode)
+            try:
+                self._reflinks = clone(shared.fileno(), fd)
+            finally:
+                os.close(fd)
+        if not self._reflinks:
+            _discard(target)
+        return self._reflinks
+
+    def _may_link(self, path: str) -> bool:
+        """Whether a file is an object of ours, which nobody writes to."""
+        if not self._links:
+            return False
+        found = os.lstat(path)
+        ours = found.st_uid == os.geteuid() and not found.st_mode & 0o222
+        return ours and stat.S_ISREG(found.st_mode)
+
+    def _link_in(self, path: str, target: str, size: int) -> bool:
+        _refresh(path)
+        try:
+            try:
+                os.link(path, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.link(path, target)
+        except FileExistsError:
+            return os.stat(target).st_size == size  # of another size: a crash left it
+        except OSError as error:
+            return self._cannot_link(error)
+        return True
+
+    def _link_out(self, source: str, path: str) -> bool:
+        try:
+            os.link(source, path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            return self._cannot_link(error)
+        _refresh(path)
+        return True
+
+    def _cannot_link(self, error: OSError) -> bool:
+        if error.errno in _APART:
+            self._links = False  # found out once, not for each of many
+        elif error.errno not in _NOT_THIS:
+            raise error
+        return False
+
+    @staticmethod
+    def _copy(path: str, target: str, mode: int, tell: Tell) -> str:
+        source = os.open(path, os.O_RDONLY)
+        try:
+            fd = _create(target, mode)
+            try:
+                return copy_and_hash(source, fd, os.fstat(source).st_size, tell)
+            finally:
+                os.close(fd)
+        finally:
+            os.close(source)
+
+    def find(self, folder: str) -> Found:
+        """Every file below a folder."""
+        found: Found = {}
+        waiting = [folder]
+        while waiting:
+            here = waiting.pop()
+            try:
+                items = list(os.scandir(f"{self.root}/{here}"))
+            except FileNotFoundError:
+                continue
+            for item in items:
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(f"{here}/{item.name}")
+                    continue
+                try:
+                    info = item.stat()
+                except FileNotFoundError:
+                    continue
+                found[f"{here}/{item.name}"] = (info.st_size, info.st_mtime)
+        return found
+
+    def delete(self, keys: list[str]) -> None:
+        """Remove files."""
+        for key in keys:
+            try:
+                os.unlink(f"{self.root}/{key}")
+            except FileNotFoundError:
+                pass
+
+
+def _is_small(method: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a call moves so little that it is done at once."""
+    if method == "size":
+        return True
+    return method in ("put", "get") and arguments[2] is not None and arguments[2] <= _AT_ONCE
+
+
+def _create(path: str, mode: int) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(path, flags, mode)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, mode)
+
+
+def _refresh(path: str) -> None:
+    """Make an object new again: who removes old ones goes by its time."""
+    if time.time() - os.stat(path).st_mtime > FRESH:
+        os.utime(path)
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
