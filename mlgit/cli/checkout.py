@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,13 +44,32 @@ def checkout(
     gone is removed. A file whose content isn't an object is never overwritten or removed
     without --force. If it is interrupted, run it again.
     """
+    found = place_data(app, paths, force=force, links=links, remote=remote)
+    if as_json:
+        app.out.json(checkout_json(found))
+    else:
+        tell_placed(app, found)
+        if not found.changed and not found.problems:
+            app.out.say("All data is as its pointers say")
+    fail_if_not_placed(found)
+
+
+def place_data(
+    app: App,
+    paths: Sequence[str] = (),
+    *,
+    force: bool = False,
+    links: Sequence[str] = (),
+    remote: str | None = None,
+) -> CheckedOut:
+    """Check out data, and show how far it is; see ``mlgit.worktree.checkout.checkout``."""
     from mlgit.worktree.checkout import checkout as checkout_data
-    from mlgit.worktree.tracked import WorktreeData, first_error
+    from mlgit.worktree.tracked import WorktreeData
 
     data = WorktreeData(app.open().repo)
     try:
         with app.out.progress("Checking out", in_bytes=True) as progress:
-            found = checkout_data(
+            return checkout_data(
                 data,
                 paths,
                 force=force,
@@ -59,24 +79,30 @@ def checkout(
             )
     finally:
         data.close()
-    if as_json:
-        app.out.json(
-            {
-                "written": found.written,
-                "removed": found.removed,
-                "fetched": found.fetched,
-                "changed": found.changed,
-                "kept": found.kept,
-                "problems": [{"path": p, "message": e.message} for p, e in found.problems],
-            }
-        )
-    else:
-        _tell(app, found)
+
+
+def checkout_json(found: CheckedOut) -> dict[str, Any]:
+    """What a checkout did, as JSON has it."""
+    return {
+        "written": found.written,
+        "removed": found.removed,
+        "fetched": found.fetched,
+        "changed": found.changed,
+        "kept": found.kept,
+        "problems": [{"path": p, "message": e.message} for p, e in found.problems],
+    }
+
+
+def fail_if_not_placed(found: CheckedOut) -> None:
+    """Raise what kept data from its state, if anything did."""
+    from mlgit.worktree.tracked import first_error
+
     if found.problems:
         raise first_error(found.problems)
 
 
-def _tell(app: App, found: CheckedOut) -> None:
+def tell_placed(app: App, found: CheckedOut) -> None:
+    """Say what a checkout did."""
     for name in found.kept[:_MOST_NAMED]:
         app.out.note(f"Left alone, as it is kept nowhere else: {one_line(name)}")
     if len(found.kept) > _MOST_NAMED:
@@ -88,5 +114,3 @@ def _tell(app: App, found: CheckedOut) -> None:
         more = len(found.changed) - _MOST_NAMED
         names += f" and {more} more" if more > 0 else ""
         app.out.say(f"{names}: wrote {plural(found.written, 'file')}{removed}{fetched}")
-    elif not found.problems:
-        app.out.say("All data is as its pointers say")

@@ -113,12 +113,18 @@ def fetch(
     """
     app.out.quiet |= quiet
     narrow = bool(experiments or runs)
-    _fetch(app, remote, artifacts or narrow, experiments, runs, storage, dry_run, as_json, False)
+    done = _fetch(app, remote, artifacts or narrow, experiments, runs, storage, dry_run, False)
+    if as_json:
+        app.out.json(_fetch_json(done, dry_run))
+    else:
+        _tell_fetched(app, done, dry_run)
+    _exit_if_apart(done)
 
 
 @click.command()
 @_REMOTE
 @click.option("--no-artifacts", is_flag=True, help="Fetch the runs without what they name.")
+@click.option("--no-checkout", is_flag=True, help="Leave the data in the worktree as it is.")
 @_EXPERIMENT
 @_RUN
 @_STORAGE
@@ -130,6 +136,7 @@ def pull(
     app: App,
     remote: str | None,
     no_artifacts: bool,
+    no_checkout: bool,
     experiments: tuple[str, ...],
     runs: tuple[str, ...],
     storage: str | None,
@@ -140,12 +147,27 @@ def pull(
     """Fetch runs and experiments from a Git remote, and the artifacts of all of them.
 
     --experiment and --run, which may be repeated, narrow which artifacts are downloaded.
-    The data that the checked out commit names comes too. No branch is touched: git pull
-    does that.
+    The data that the checked out commit names comes too, and is put in its place as by
+    mlgit checkout. No branch is touched: git pull does that.
     """
+    from mlgit.cli.checkout import checkout_json, fail_if_not_placed, place_data, tell_placed
+
     app.out.quiet |= quiet
     want = not no_artifacts
-    _fetch(app, remote, want, experiments, runs, storage, dry_run, as_json, want)
+    done = _fetch(app, remote, want, experiments, runs, storage, dry_run, want)
+    placed = None
+    if want and not (no_checkout or dry_run) and app.open().repo.worktree is not None:
+        placed = place_data(app, remote=storage)
+    if as_json:
+        data = {"data": checkout_json(placed)} if placed else {}
+        app.out.json({**_fetch_json(done, dry_run), **data})
+    else:
+        _tell_fetched(app, done, dry_run)
+        if placed:
+            tell_placed(app, placed)
+    if placed:
+        fail_if_not_placed(placed)
+    _exit_if_apart(done)
 
 
 @click.command()
@@ -229,9 +251,8 @@ def _fetch(
     runs: Sequence[str],
     storage: str | None,
     dry_run: bool,
-    as_json: bool,
     data: bool,
-) -> None:
+) -> Fetched:
     from mlgit.sync import fetch as library
 
     store = app.open()
@@ -250,10 +271,10 @@ def _fetch(
             object_remote=storage,
             show=_shown(app),
         )
-    if as_json:
-        app.out.json(_fetch_json(done, dry_run))
-    else:
-        _tell_fetched(app, done, dry_run)
+    return done
+
+
+def _exit_if_apart(done: Fetched) -> None:
     if done.came.apart:
         click.get_current_context().exit(errors.FOUND)
 

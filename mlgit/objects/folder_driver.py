@@ -121,19 +121,17 @@ class FolderDriver:
     ) -> int:
         """Bring a file out: shared where it may be, else copied."""
         source = f"{self.root}/{key}"
-        _discard(path)  # of an earlier attempt
-        if share and (
-            self._clone(source, path, 0o600)
-            or (self._may_link(source) and self._link_out(source, path))
-        ):
-            digest = digest_of(path, tell)
-        else:
-            digest = self._copy(source, path, 0o600, tell)
-        count = os.stat(path).st_size
-        if digest != sha256:
-            _discard(path)
-            raise damaged_on_the_way(sha256)
-        return count
+        try:
+            if share and (self._clone(source, path, 0o600) or self._link_out(source, path)):
+                digest = digest_of(path, tell)
+            else:
+                digest = self._copy(source, path, 0o600, tell)
+            if digest != sha256:
+                raise damaged_on_the_way(sha256)
+            return os.stat(path).st_size
+        except BaseException:
+            _discard(path)  # for another attempt
+            raise
 
     # -- one file, or its blocks, for both sides
 
@@ -152,15 +150,18 @@ class FolderDriver:
         return self._reflinks
 
     def _may_link(self, path: str) -> bool:
-        """Whether a file is an object of ours, which nobody writes to."""
+        """Whether a file is an object of ours, which nobody writes to; it is made new again."""
         if not self._links:
             return False
         found = os.lstat(path)
         ours = found.st_uid == os.geteuid() and not found.st_mode & 0o222
-        return ours and stat.S_ISREG(found.st_mode)
+        if not ours or not stat.S_ISREG(found.st_mode):
+            return False
+        if time.time() - found.st_mtime > FRESH:
+            os.utime(path)  # who removes what is old goes by this
+        return True
 
     def _link_in(self, path: str, target: str, size: int) -> bool:
-        _refresh(path)
         try:
             try:
                 os.link(path, target)
@@ -174,13 +175,14 @@ class FolderDriver:
         return True
 
     def _link_out(self, source: str, path: str) -> bool:
+        if not self._may_link(source):
+            return False
         try:
             os.link(source, path)
         except FileNotFoundError:
             raise
         except OSError as error:
             return self._cannot_link(error)
-        _refresh(path)
         return True
 
     def _cannot_link(self, error: OSError) -> bool:
@@ -246,12 +248,6 @@ def _create(path: str, mode: int) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, mode)
-
-
-def _refresh(path: str) -> None:
-    """Make an object new again: who removes old ones goes by its time."""
-    if time.time() - os.stat(path).st_mtime > FRESH:
-        os.utime(path)
 
 
 def _discard(path: str) -> None:

@@ -41,6 +41,7 @@ class LocalObjects:
         self._counter = itertools.count(1)  # next() is atomic between threads
         self._use: Use | None = None
         self._whole = Whole(root)
+        self._has_room = False
 
     def path(self, sha256: str) -> str:
         """Where an object's bytes are, or would be."""
@@ -315,10 +316,12 @@ class LocalObjects:
         Raises:
             StorageError, PermissionDenied: Its folder can't be made.
         """
-        try:
-            os.makedirs(f"{self.root}/tmp", exist_ok=True)
-        except OSError as error:
-            raise from_os_error(error, "make room for objects") from error
+        if not self._has_room:
+            try:
+                os.makedirs(f"{self.root}/tmp", exist_ok=True)
+            except OSError as error:
+                raise from_os_error(error, "make room for objects") from error
+            self._has_room = True
         return f"{self.root}/tmp/{os.getpid():x}-{id(self):x}-{next(self._counter):x}"
 
     def place(self, temporary: str, sha256: str) -> None:

@@ -106,8 +106,11 @@ def download(
     """
     missing = set()
     for sha, size in sizes.items():
-        local.keep(sha)  # what is here mustn't go before it is named
-        if local.size(sha, _known(sha, size)) is None:
+        # What is here mustn't go before it is named; it may have gone just before that.
+        known = _known(sha, size)
+        if local.size(sha, known) is None or (
+            not local.keep(sha) and local.size(sha, known) is None
+        ):
             missing.add(sha)
     names: dict[str, str] = {}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlgit.exceptions import (
     CorruptData,
@@ -94,6 +95,14 @@ def checkout(
     return made.done
 
 
+class _Fresh(NamedTuple):
+    """What was placed: when (monotonic, ns), how many bytes, and what remembers it."""
+
+    placed: int
+    size: int
+    know: Callable[[], None]
+
+
 class _Checkout:
     """One checkout under way."""
 
@@ -113,9 +122,8 @@ class _Checkout:
         self.done = CheckedOut()
         self._connected: RemoteObjects | None = None
         self._bytes = 0
-        # What was written so shortly before it was looked at that its stat can't vouch for it.
-        self._fresh: list[Callable[[], int]] = []
-        self._fresh_bytes = 0
+        # What was written so shortly before that its stat can't vouch for it yet.
+        self._fresh: deque[_Fresh] = deque()
 
     def _connect(self) -> RemoteObjects:
         if self._connected is None:
@@ -308,40 +316,43 @@ class _Checkout:
             return
         made = self._place_file(want, path, total)
 
-        def know() -> int:
+        def know() -> None:
             looked = time.time_ns()
             found = os.lstat(self.data.absolute(path))
-            file = settled(stat_of(b"", found), looked)
             if _same_file(made, found):
-                row = Row(stamp([file]), bytes.fromhex(want.sha256), b"", want)
+                row = Row(
+                    stamp([settled(stat_of(b"", found), looked)]),
+                    bytes.fromhex(want.sha256),
+                    b"",
+                    want,
+                )
                 self.data.memory.put((found.st_dev, found.st_ino), row)
-            return 0 if file[4] == found.st_mtime_ns else want.size
 
-        self._know(know)
+        self._know_later(want.size, know)
 
-    def _know(self, know: Callable[[], int]) -> None:
-        """Remember what was placed; once more at the end, if it was too new for that now.
+    def _know_later(self, size: int, know: Callable[[], None]) -> None:
+        """Remember what was placed, once its stat can vouch for it; and what was before that."""
+        now = time.monotonic_ns()
+        self._fresh.append(_Fresh(now, size, know))
+        while self._fresh[0].placed < now - TICK_NS:
+            self._know(self._fresh.popleft())
 
-        Args:
-            know: Remembers it; gives how many bytes aren't known by their files' stats yet.
-        """
-        if fresh := know():
-            self._fresh.append(know)
-            self._fresh_bytes += fresh
+    @staticmethod
+    def _know(fresh: _Fresh) -> None:
+        try:
+            fresh.know()
+        except OSError:
+            pass  # it is gone already
 
     def finish(self) -> None:
-        """Remember what was too new, after a tick of the clock that files get their times from.
+        """Remember what is still fresh, after a tick of the clock that gives files their times.
 
-        A little is sooner read by the next command that wants to know than waited for.
+        A little of it is sooner read by the next command that wants to know than waited for.
         """
-        if self._fresh_bytes < _WORTH_A_TICK:
-            return
-        time.sleep(TICK_NS / 1e9)
-        for know in self._fresh:
-            try:
-                know()
-            except OSError:
-                pass  # it is gone already
+        if sum(fresh.size for fresh in self._fresh) >= _WORTH_A_TICK:
+            time.sleep(TICK_NS / 1e9)
+        while self._fresh:
+            self._know(self._fresh.popleft())
 
     def _place_file(self, want: Entry, path: str, total: int) -> os.stat_result:
         try:
@@ -365,7 +376,8 @@ class _Checkout:
                 self._place_folder(entry, f"{path}/{name}", total)
             else:
                 made[name] = self._place_file(entry, f"{path}/{name}", total)
-        self._know(lambda: self._know_folder(want, path, entries, made))
+        size = sum(entries[name].size for name in made)
+        self._know_later(size, lambda: self._know_folder(want, path, entries, made))
 
     def _know_folder(
         self,
@@ -373,7 +385,7 @@ class _Checkout:
         path: str,
         entries: dict[str, Entry],
         made: dict[str, os.stat_result],
-    ) -> int:
+    ) -> None:
         """Remember a folder as it was placed, so that it isn't read again to be known."""
         place = os.fsencode(self.data.absolute(path))
         looked = time.time_ns()
@@ -383,7 +395,7 @@ class _Checkout:
             try:
                 found = os.lstat(place + b"/" + raw)
             except OSError:
-                return 0
+                return
             if _same_file(made[name], found):
                 files.append(settled(stat_of(raw, found), looked))
                 shas.append(bytes.fromhex(entries[name].sha256))
@@ -391,7 +403,6 @@ class _Checkout:
         own = os.lstat(place)
         row = Row(stamp(files), b"".join(shas), below(folders), want)
         self.data.memory.put((own.st_dev, own.st_ino), row)
-        return sum(file[3] for file in files if file[4] != made[os.fsdecode(file[0])].st_mtime_ns)
 
 
 def _join(path: str, below: str) -> str:

@@ -103,7 +103,7 @@ def mlgit() -> Tool:
         {
             "add": [[*me, "add", "{data}"]],
             "push": [[*me, "push"]],
-            "pull": [[*me, "pull"], [*me, "checkout"]],
+            "pull": [[*me, "pull"]],
             "status": [[*me, "status"]],
         },
         prepare=[[*me, "remote", "add", "storage", "{remote}"]],
