@@ -6,13 +6,12 @@ decides what is tried again. So there is one place that waits, and Ctrl-C ends i
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import queue
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Generic, TypeVar
@@ -167,23 +166,6 @@ def run(
     finally:
         # Threads can't be stopped; most are done in a moment, and then leave nothing behind.
         wait_for([future for future in running.values() if not future.cancel()], timeout=0.5)
-
-
-async def again(do: Callable[[], Awaitable[R]], attempts: int = 5) -> R:
-    """Do a part of a job, and again where what stopped it may pass.
-
-    Args:
-        do: Makes what is to be awaited.
-        attempts: How often at most.
-    """
-    for attempt in range(1, attempts):
-        try:
-            return await do()
-        except Exception as error:
-            if not may_pass(error):
-                raise
-        await asyncio.sleep(pause(attempt))
-    return await do()
 
 
 def pause(attempt: int) -> float:

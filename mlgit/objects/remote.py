@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
-from mlgit.objects.drivers import AsyncDriver, Driver, HttpDriver, SyncDriver
+from mlgit.objects.drivers import Driver
 from mlgit.objects.failures import explain, is_missing, missing_driver
 from mlgit.objects.folder_driver import FolderDriver
 from mlgit.objects.parallel import run
@@ -89,7 +89,7 @@ class RemoteObjects:
 
             options = {"use_listings_cache": False, **self.options}
             if self.scheme in ("s3", "s3a"):
-                from mlgit.objects.s3 import S3Driver, s3_options
+                from mlgit.objects.s3 import s3_options
 
                 options = s3_options(options)
             fs, root = fsspec.core.url_to_fs(self.url.rstrip("/"), **options)
@@ -104,12 +104,7 @@ class RemoteObjects:
             raise explain(error, "connect", self.where, self.scheme) from error
         except Exception as error:
             raise explain(error, "connect", self.where, self.scheme) from error
-        make: type[AsyncDriver | SyncDriver] = SyncDriver
-        if self.scheme in ("s3", "s3a"):
-            make = S3Driver
-        elif getattr(fs, "async_impl", False):
-            make = HttpDriver if self.scheme in ("http", "https") else AsyncDriver
-        return make(fs, root.rstrip("/"), self.scheme)
+        return _make_driver(fs, root.rstrip("/"), self.scheme)
 
     def missing(self, shas: Iterable[str] | Mapping[str, int | None]) -> set[str]:
         """Which of some objects aren't there.
@@ -250,3 +245,17 @@ class RemoteObjects:
         for _, _, error in run(batches, lambda batch: driver.start("delete", batch), limit=8):
             if error is not None:
                 raise explain(error, "delete objects", self.where, self.scheme) from error
+
+
+def _make_driver(fs: Any, root: str, scheme: str) -> Driver:
+    if scheme in ("s3", "s3a"):
+        from mlgit.objects.s3 import S3Driver
+
+        return S3Driver(fs, root, scheme)
+    if not getattr(fs, "async_impl", False):
+        from mlgit.objects.sync_driver import SyncDriver
+
+        return SyncDriver(fs, root, scheme)
+    from mlgit.objects.async_driver import AsyncDriver, HttpDriver
+
+    return (HttpDriver if scheme in ("http", "https") else AsyncDriver)(fs, root, scheme)

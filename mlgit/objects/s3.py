@@ -9,17 +9,11 @@ import os
 from typing import Any
 
 from mlgit.exceptions import PermissionDenied
+from mlgit.objects.async_driver import AsyncDriver, again
 from mlgit.objects.copying import Tell, hash_and_write, read_at
-from mlgit.objects.drivers import (
-    CHUNK,
-    PART,
-    AsyncDriver,
-    Found,
-    check_sent,
-    damaged_on_the_way,
-)
+from mlgit.objects.drivers import CHUNK, PART, Found, check_sent, damaged_on_the_way
 from mlgit.objects.failures import is_missing, may_pass
-from mlgit.objects.parallel import again, pause
+from mlgit.objects.parallel import pause
 
 # S3 takes 10,000 parts at most.
 _PARTS = 9000

@@ -150,7 +150,7 @@ def test_a_remote_that_is_damaged(local, remote, tmp_path, size, quick):
     damage(original)
     other = LocalObjects(str(tmp_path / "other"))
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("drivers", "folder_driver", "s3"):
+        for module in ("sync_driver", "async_driver", "folder_driver", "s3"):
             patch.setattr(f"mlgit.objects.{module}.check_sent", lambda *args: None)
         if (remote.scheme, size) in (("s3", 1000), ("memory", LARGE)):
             pytest.skip("this way doesn't take it at all")
