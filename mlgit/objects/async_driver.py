@@ -45,6 +45,10 @@ class AsyncDriver:
         self.root = root
         self._atomic = scheme in ATOMIC
 
+    def takes(self, method: str, size: int) -> int:
+        """How many bytes of memory a put or get of a file takes while it is under way."""
+        return min(size, _AHEAD * PART)
+
     def start(self, method: str, *arguments: Any) -> Future[Any]:
         """Begin a method in fsspec's loop."""
         made: Coroutine[Any, Any, Any] = getattr(self, method)(*arguments)

@@ -30,6 +30,9 @@ class Driver(Protocol):
 
     parallel: int
 
+    def takes(self, method: str, size: int) -> int:
+        """How many bytes of memory a put or get of a file takes while it is under way."""
+
     def start(self, method: str, *arguments: Any) -> Future[Any]:
         """Begin one of the methods below."""
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from mlgit.exceptions import PermissionDenied
 from mlgit.objects.async_driver import AsyncDriver, again
-from mlgit.objects.copying import Tell, hash_and_write, read_at
+from mlgit.objects.copying import Tell, digest_of, hash_and_write, read_at
 from mlgit.objects.drivers import CHUNK, PART, Found, check_sent, damaged_on_the_way
 from mlgit.objects.failures import is_missing, may_pass
 from mlgit.objects.parallel import pause
 
+# Larger objects go in parts.
+_WHOLE = 6 * PART
 # S3 takes 10,000 parts at most.
 _PARTS = 9000
 # Parts of one object that are under way at once.
@@ -53,6 +55,11 @@ class S3Driver(AsyncDriver):
         self._bucket, self._prefix, _ = fs.split_path(root + "/")
         self._prefix = self._prefix.strip("/")
 
+    def takes(self, method: str, size: int) -> int:
+        """How many bytes of memory a put or get of a file takes while it is under way."""
+        in_parts = method == "put" and size > _WHOLE
+        return _AHEAD * PART if in_parts else min(size, 4 * CHUNK)
+
     def _name(self, key: str) -> str:
         return f"{self._prefix}/{key}" if self._prefix else key
 
@@ -80,15 +87,18 @@ class S3Driver(AsyncDriver):
         whole: bool = False,
     ) -> None:
         """Upload a file, in parts if it is large."""
-        if size > 2 * PART:
+        if size > _WHOLE:
             await self._put_parts(path, key, size, sha256, tell)
             return
+        if not whole and size <= CHUNK:
+            check_sent(digest_of(path), sha256)
+        elif not whole:
+            loop = asyncio.get_running_loop()
+            check_sent(await loop.run_in_executor(None, digest_of, path), sha256)
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
         with open(path, "rb") as f:
-            data = f.read()
-        digest = hashlib.sha256(data)
-        check_sent(digest.hexdigest(), sha256)
-        checksum = base64.b64encode(digest.digest()).decode()
-        await self._call("put_object", Key=self._name(key), Body=data, ChecksumSHA256=checksum)
+            body = f.read() if size <= CHUNK else f  # a file is sent piece by piece
+            await self._call("put_object", Key=self._name(key), Body=body, ChecksumSHA256=checksum)
         tell(size)
 
     async def _put_parts(self, path: str, key: str, size: int, sha256: str, tell: Tell) -> None:

@@ -43,6 +43,10 @@ class SyncDriver:
             self.parallel = 1  # one connection is for one thread
         self._threads = Threads(self.parallel)
 
+    def takes(self, method: str, size: int) -> int:
+        """How many bytes of memory a put or get of a file takes while it is under way."""
+        return min(size, 2 * PART)
+
     def start(self, method: str, *arguments: Any) -> Future[Any]:
         """Begin a method in a thread."""
         return self._threads.start(getattr(self, method), *arguments)

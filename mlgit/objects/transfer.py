@@ -17,7 +17,6 @@ from mlgit.objects.remote import RemoteObjects, key_of
 
 # What may be in memory of objects that are under way.
 _BUDGET = 40 << 20
-_WEIGHS_AT_MOST = 32 << 20
 
 # The SHA-256 of no bytes.
 _EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -180,6 +179,7 @@ class _Meter:
 def _move(job: _Job, remote: RemoteObjects, progress: Progress | None) -> int:
     """Move them all; one that is damaged or isn't there doesn't stop the others."""
     sizes = job.sizes
+    method = "put" if job.verb == "upload" else "get"
     meter = _Meter(sum(sizes[sha] for sha in job.shas), progress)
     moved = 0
     first: Exception | None = None
@@ -193,7 +193,7 @@ def _move(job: _Job, remote: RemoteObjects, progress: Progress | None) -> int:
         start,
         limit=remote.driver.parallel,
         budget=_BUDGET,
-        weight=lambda sha: min(sizes[sha], _WEIGHS_AT_MOST),
+        weight=lambda sha: remote.driver.takes(method, sizes[sha]),
         idle=meter.show,
     ):
         if error is None:

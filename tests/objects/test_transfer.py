@@ -30,6 +30,8 @@ from mlgit.exceptions import (
     Unsupported,
 )
 from mlgit.objects import LocalObjects, transfer
+from mlgit.objects import s3 as s3_driver
+from mlgit.objects.drivers import PART
 from mlgit.objects.remote import RemoteObjects
 
 ABSENT = "f" * 64
@@ -152,6 +154,7 @@ def test_a_remote_that_is_damaged(local, remote, tmp_path, size, quick):
     with pytest.MonkeyPatch.context() as patch:
         for module in ("sync_driver", "async_driver", "folder_driver", "s3"):
             patch.setattr(f"mlgit.objects.{module}.check_sent", lambda *args: None)
+        patch.setattr("mlgit.objects.s3._WHOLE", 1 << 20)
         if (remote.scheme, size) in (("s3", 1000), ("memory", LARGE)):
             pytest.skip("this way doesn't take it at all")
         remote.driver.start(
@@ -379,8 +382,11 @@ def test_what_else_lies_in_a_remote_is_left_alone(local, tmp_path):
 FAULTS = ("cut", "cut request", "500", "503", "truncate", "flip", "flip request")
 
 
+@pytest.mark.parametrize("in_parts", [False, True])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_network_that_fails(local, bucket, s3, tmp_path, quick, fault):
+def test_a_network_that_fails(local, bucket, s3, tmp_path, quick, monkeypatch, fault, in_parts):
+    if in_parts:
+        monkeypatch.setattr(s3_driver, "_WHOLE", PART)
     _through(local, bucket, s3, tmp_path, (fault,), count=24)
 
 
