@@ -28,7 +28,7 @@ _TOTALS = (
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with sizes in bytes.")
 @click.pass_obj
 def du(app: App, given: str | None, as_json: bool) -> None:
-    """Show what takes the space: by experiment, or by run of one experiment, and by data.
+    """Show what takes the space: by experiment and model, or by run of one experiment, and by data.
 
     An object that several runs of an experiment name counts once for it. SHARED is what
     another line names too, so that removing one of them alone doesn't free it. HERE is what
@@ -43,27 +43,29 @@ def du(app: App, given: str | None, as_json: bool) -> None:
         return
     blocks = []
     if experiment_id is not None:
-        blocks.append(_table("run", found.runs, False))
+        blocks.append(_table("run", found.runs))
     elif found.experiments:
-        blocks.append(_table("experiment", found.experiments, True))
+        blocks.append(_table("experiment", found.experiments, "runs"))
+    if found.models and experiment_id is None:
+        blocks.append(_table("model", found.models, "versions"))
     if found.data and experiment_id is None:
-        blocks.append(_table("data", found.data, False))
+        blocks.append(_table("data", found.data))
     rows = [[title, size(found.total[key])] for key, title in _TOTALS if found.total[key]]
     if rows and experiment_id is None:
         blocks.append(table(["all", "size"], rows, right=[1]))
     app.out.text("\n\n".join(block for block in blocks if block) or "Nothing is kept here yet")
 
 
-def _table(title: str, shares: list[Share], with_runs: bool) -> str:
+def _table(title: str, shares: list[Share], counted: str = "") -> str:
     if not shares:
         return ""
-    by_id = bool(shares[0].id) and not with_runs
-    headers = [title, *(["id"] if by_id else []), *(["runs"] if with_runs else [])]
+    by_id = bool(shares[0].id) and not counted
+    headers = [title, *(["id"] if by_id else []), *([counted] if counted else [])]
     rows = []
     for share in shares:
         cells = [one_line(share.name)]
         cells += [share.id[:10]] if by_id else []
-        cells += [str(share.runs)] if with_runs else []
+        cells += [str(share.runs)] if counted else []
         sizes = [size(share.bytes), size(share.shared), size(share.here)]
         rows.append([*cells, str(share.objects), *sizes])
     numbers = range(1 + by_id, len(headers) + 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,6 +24,9 @@ _EXPERIMENT = click.option(
     "--experiment", "experiments", metavar="NAME", multiple=True, help="Only runs of this one."
 )
 _RUN = click.option("--run", "runs", metavar="RUN", type=RUN, multiple=True, help="Only this run.")
+_MODEL = click.option(
+    "--model", "models", metavar="NAME", multiple=True, help="Only versions of this model."
+)
 _STORAGE = click.option(
     "--storage", metavar="NAME", help="The remote for artifacts; the default one if not given."
 )
@@ -89,6 +92,7 @@ def push(
 @click.option("--artifacts", is_flag=True, help="Download the artifacts of all runs too.")
 @_EXPERIMENT
 @_RUN
+@_MODEL
 @_STORAGE
 @_DRY
 @_JSON
@@ -100,6 +104,7 @@ def fetch(
     artifacts: bool,
     experiments: tuple[str, ...],
     runs: tuple[str, ...],
+    models: tuple[str, ...],
     storage: str | None,
     dry_run: bool,
     as_json: bool,
@@ -107,13 +112,14 @@ def fetch(
 ) -> None:
     """Fetch runs and experiments from a Git remote; artifacts where they are asked for.
 
-    All runs come at once, and can be searched and compared. --experiment and --run, which
-    may be repeated, download the artifacts of those runs; --artifacts those of all. Branches
-    are Git's: git fetch them.
+    All runs come at once, and can be searched and compared. --experiment, --run and --model,
+    which may be repeated, download the artifacts of those runs and of that model's versions;
+    --artifacts those of all. Branches are Git's: git fetch them.
     """
     app.out.quiet |= quiet
-    narrow = bool(experiments or runs)
-    done = _fetch(app, remote, artifacts or narrow, experiments, runs, storage, dry_run, False)
+    narrow = bool(experiments or runs or models)
+    which = _Which(experiments, runs, models)
+    done = _fetch(app, remote, artifacts or narrow, which, storage, dry_run, False)
     if as_json:
         app.out.json(_fetch_json(done, dry_run))
     else:
@@ -127,6 +133,7 @@ def fetch(
 @click.option("--no-checkout", is_flag=True, help="Leave the data in the worktree as it is.")
 @_EXPERIMENT
 @_RUN
+@_MODEL
 @_STORAGE
 @_DRY
 @_JSON
@@ -139,6 +146,7 @@ def pull(
     no_checkout: bool,
     experiments: tuple[str, ...],
     runs: tuple[str, ...],
+    models: tuple[str, ...],
     storage: str | None,
     dry_run: bool,
     as_json: bool,
@@ -146,7 +154,7 @@ def pull(
 ) -> None:
     """Fetch runs and experiments from a Git remote, and the artifacts of all of them.
 
-    --experiment and --run, which may be repeated, narrow which artifacts are downloaded.
+    --experiment, --run and --model, which may be repeated, narrow which artifacts come.
     The data that the checked out commit names comes too, and is put in its place as by
     mlgit checkout. No branch is touched: git pull does that.
     """
@@ -154,7 +162,7 @@ def pull(
 
     app.out.quiet |= quiet
     want = not no_artifacts
-    done = _fetch(app, remote, want, experiments, runs, storage, dry_run, want)
+    done = _fetch(app, remote, want, _Which(experiments, runs, models), storage, dry_run, want)
     placed = None
     if want and not (no_checkout or dry_run) and app.open().repo.worktree is not None:
         placed = place_data(app, remote=storage)
@@ -213,6 +221,14 @@ def clone(
 # -- what they share
 
 
+class _Which(NamedTuple):
+    """What was named to narrow a download."""
+
+    experiments: Sequence[str]
+    runs: Sequence[str]
+    models: Sequence[str]
+
+
 def _default_remote(app: App, store: GitStore, data_will_do: bool) -> str | None:
     """The Git remote that is meant; None where there is none, but a place for data."""
     from mlgit.store.remotes import read_config
@@ -247,8 +263,7 @@ def _fetch(
     app: App,
     remote: str | None,
     artifacts: bool,
-    experiments: Sequence[str],
-    runs: Sequence[str],
+    which: _Which,
     storage: str | None,
     dry_run: bool,
     data: bool,
@@ -262,11 +277,12 @@ def _fetch(
         done = library.fetch(store, remote, dry_run=dry_run, show=_shown(app))
     if artifacts and not dry_run:
         # Now, as runs that came may be among those that were named.
-        run_ids, ids = _narrowed(app, runs, experiments)
+        run_ids, ids = _narrowed(app, which.runs, which.experiments)
         done.objects = library.download(
             store,
             runs=run_ids,
             experiments=ids,
+            models=which.models or None,
             data=data,
             object_remote=storage,
             show=_shown(app),

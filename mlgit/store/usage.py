@@ -12,6 +12,7 @@ from mlgit.objects import Entry, LocalObjects, parse_manifest, sweep
 from mlgit.store import reach
 from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import SUFFIX
+from mlgit.store.registry_tags import Version, versions
 from mlgit.store.roots import artifacts_blob, read_artifacts, run_commits
 
 
@@ -45,6 +46,7 @@ class Usage:
     Attributes:
         experiments: The artifacts of each experiment's runs, the largest first.
         runs: Those of each run of one experiment, where it was asked for.
+        models: The artifacts of each registered model's versions; ``runs`` is how many versions.
         data: What the pointers in the worktree name, by their paths.
         total: How many bytes of objects are in this clone, and of what kind: "objects" all,
             "unreached" those that nothing names; and "git", "journals", "index", "damaged".
@@ -52,6 +54,7 @@ class Usage:
 
     experiments: list[Share] = field(default_factory=list)
     runs: list[Share] = field(default_factory=list)
+    models: list[Share] = field(default_factory=list)
     data: list[Share] = field(default_factory=list)
     total: dict[str, int] = field(default_factory=dict)
 
@@ -121,15 +124,19 @@ def usage(store: GitStore, experiment_id: str | None = None) -> Usage:
     # A pointer's path holds a dot, so it is no experiment's id.
     data = {path: manifests.expand([entry]) for path, entry in _pointers(store)}
     everything = {**by_experiment, **data}
+    models = versions(store.repo)
     known = store.index.experiment_names()
     made = Usage(
         [Share(known.get(i, i), i, counts[i]) for i in by_experiment],
         [Share(titles[i], i, 1) for i in by_run],
+        [Share(model, "", len(found)) for model, found in models.items()],
         [Share(path.removesuffix(SUFFIX)) for path in data],
     )
     _fill(made.experiments + made.data, list(by_experiment) + list(data), everything, stored)
     _fill(made.runs, list(by_run), by_run, stored)
-    for shares in (made.experiments, made.runs, made.data):
+    by_model = {m: manifests.expand(_of_versions(store, found)) for m, found in models.items()}
+    _fill(made.models, list(by_model), by_model, stored)
+    for shares in (made.experiments, made.runs, made.models, made.data):
         shares.sort(key=lambda share: (-share.bytes, share.name))
     made.total = _totals(store, stored)
     return made
@@ -174,6 +181,19 @@ def _runs(store: GitStore) -> Iterator[_Run]:
         except MlgitException:
             continue
         yield _Run(run_id, info.run_name or "", info.experiment_id, entries)
+
+
+def _of_versions(store: GitStore, found: list[Version]) -> set[Entry]:
+    """What the commits of a model's versions have as artifacts."""
+    entries: set[Entry] = set()
+    for version in found:
+        try:
+            blob = artifacts_blob(store.repo, version.commit)
+            if blob is not None:
+                entries.update(read_artifacts(store.repo, blob, version.commit[:10]).values())
+        except MlgitException:
+            continue  # mlgit fsck tells
+    return entries
 
 
 def _pointers(store: GitStore) -> Iterator[tuple[str, Entry]]:

@@ -15,9 +15,10 @@ from mlgit.objects.transfer import Transferred
 from mlgit.store import names, pushed
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
+from mlgit.store.registry_tags import versions_of
 from mlgit.store.remotes import remote_objects
 from mlgit.sync import wanted
-from mlgit.sync.incoming import SHARED, Incoming, bring
+from mlgit.sync.incoming import SHARED, Incoming, bring, ours
 from mlgit.sync.push import Show, no_show
 
 
@@ -54,7 +55,7 @@ def fetch(store: GitStore, remote: str, *, dry_run: bool = False, show: Show = n
     """
     way = transport(store.repo, remote)
     with show("Fetching runs"):
-        there = way.list_refs(SHARED)
+        there = ours(way.list_refs(SHARED))
         came = bring(store, way, there, dry_run=dry_run)
     if not dry_run:
         pushed.note(store.repo, masked(remote), there)
@@ -66,6 +67,7 @@ def download(
     *,
     runs: Collection[str] | None = None,
     experiments: Collection[str] | None = None,
+    models: Collection[str] | None = None,
     data: bool = False,
     object_remote: str | None = None,
     show: Show = no_show,
@@ -74,8 +76,9 @@ def download(
 
     Args:
         store: The store.
-        runs: The runs; None, with no experiments either, for all.
+        runs: The runs; None, with no experiments and models either, for all.
         experiments: All runs of these experiments too.
+        models: The versions of these registered models too.
         data: Also what the pointer files of the checked out commit name.
         object_remote: Where from; the default one where None.
         show: Makes what is told how far a job is, from the job's title.
@@ -87,7 +90,7 @@ def download(
     """
     with show("Looking at the runs"):
         entries: set[Entry] = wanted.entries_of_runs(
-            store, _commits(store, runs, experiments).values()
+            store, _chosen(store, runs, experiments, models)
         )
         if data:
             entries |= wanted.data_entries(store)
@@ -96,6 +99,19 @@ def download(
     objects = remote_objects(store.repo, object_remote)
     with show("Downloading artifacts") as progress:
         return wanted.download(store, objects, entries, progress)
+
+
+def _chosen(
+    store: GitStore,
+    runs: Collection[str] | None,
+    experiments: Collection[str] | None,
+    models: Collection[str] | None,
+) -> set[str]:
+    """The commits whose artifacts are wanted."""
+    found = {v.commit for model in models or () for v in versions_of(store.repo, model)}
+    if models is None or runs is not None or experiments is not None:
+        found.update(_commits(store, runs, experiments).values())
+    return found
 
 
 def _commits(

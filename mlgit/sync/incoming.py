@@ -13,11 +13,13 @@ from mlgit.store import journal, names
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import stands_on
+from mlgit.store.registry_tags import TAGS, is_registry_tag
 from mlgit.sync.merging import merge_commits
 from mlgit.sync.threeway import Clash
 
 REGISTRY = "refs/mlgit/registry/"
-SHARED = (names.EXPERIMENTS, REGISTRY, names.ARCHIVE, names.RUNS)
+# Tags last: they name runs' commits. Of them, the registry's alone are ours.
+SHARED = (names.EXPERIMENTS, REGISTRY, names.ARCHIVE, names.RUNS, TAGS)
 _NUMBERED = re.compile(r"^refs/mlgit/(experiments|archive)/[0-9]{1,30}\Z")
 _RUN = re.compile(r"^refs/mlgit/runs/[0-9]{1,30}/[A-Za-z0-9][A-Za-z0-9_-]{0,255}\Z")
 _ATTEMPTS = 5
@@ -71,7 +73,14 @@ def shared_refs(repo: Repository) -> dict[str, str]:
     found: dict[str, str] = {}
     for prefix in SHARED:
         found.update(repo.refs.items(prefix))
-    return found
+    return ours(found)
+
+
+def ours(refs: Mapping[str, str]) -> dict[str, str]:
+    """The refs that mlgit pushes and fetches: all but tags that aren't the registry's."""
+    return {
+        ref: sha for ref, sha in refs.items() if not ref.startswith(TAGS) or is_registry_tag(ref)
+    }
 
 
 def bring(
@@ -191,7 +200,7 @@ class _Bringing:
             if own == sha or (own is not None and stands_on(self.repo, own, sha)):
                 return
             try:
-                if own is None or stands_on(self.repo, sha, own):
+                if own is None or (not ref.startswith(TAGS) and stands_on(self.repo, sha, own)):
                     self.repo.refs.update(ref, sha, own)
                     self.told.forwarded.append(ref)
                 else:
@@ -211,6 +220,10 @@ class _Bringing:
             theirs: The remote's, or the archive's.
             own: What the ref is now; None where it is the archive that has ``ours``.
         """
+        if ref.startswith(TAGS):  # a tag is never moved
+            clash = Clash("the tag", None, ours, theirs)
+            self.told.apart.append(Apart(ref, ours, theirs, [clash]))
+            return
         try:
             made, clashes = merge_commits(self.repo, ref, ours, theirs)
         except MlgitException as error:

@@ -17,7 +17,7 @@ from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import stands_on
 from mlgit.store.remotes import remote_objects
 from mlgit.sync import wanted
-from mlgit.sync.incoming import SHARED, Apart, Incoming, bring, shared_refs
+from mlgit.sync.incoming import SHARED, Apart, Incoming, bring, ours, shared_refs
 
 Progress = Callable[[int, int], None]
 Show = Callable[[str], AbstractContextManager[Progress]]
@@ -166,7 +166,7 @@ class _Push:
     def plan(self) -> list[Update]:
         """What is to be pushed, after what differs on both sides was merged."""
         with self.show("Looking at the remote"):
-            self.there = self.transport.list_refs(SHARED)
+            self.there = ours(self.transport.list_refs(SHARED))
             came = self._reconcile()
         here = {ref: sha for ref, sha in shared_refs(self.store.repo).items() if self.chosen(ref)}
         left = {apart.ref for apart in came.apart}

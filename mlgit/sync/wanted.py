@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from mlgit.exceptions import MlgitException
+from mlgit.exceptions import MlgitException, ResourceDoesNotExist
+from mlgit.git.commits import parse_commit
+from mlgit.git.trees import resolve_commit
 from mlgit.objects import Entry, transfer
 from mlgit.objects.remote import RemoteObjects
 from mlgit.store import names
@@ -12,6 +14,7 @@ from mlgit.store.archive_record import links
 from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import lineage
 from mlgit.store.reach import expand, pointer_entry, pointer_files
+from mlgit.store.registry_tags import TAGS
 from mlgit.store.roots import Roots
 
 Progress = Callable[[int, int], None]
@@ -41,6 +44,10 @@ def new_entries(store: GitStore, refs: Mapping[str, str], there: Mapping[str, st
                     break
                 for commit in link.runs.values():
                     _run(store, commit, known, new, old)
+        elif ref.startswith(TAGS):
+            named = _run_of_tag(store, sha)
+            if named is not None:
+                _run(store, named, known, new, old)
     roots = Roots(store.repo, pointer_entry)
     # What the remote has first: trees that the new commits share with these aren't read again.
     for sha in sorted(old):
@@ -63,6 +70,16 @@ def _run(store: GitStore, sha: str, known: set[str], new: list[str], old: set[st
     found = lineage(store.repo, sha, known)
     new += found
     old.update(p for parents in found.values() for p in parents if p in known)
+
+
+def _run_of_tag(store: GitStore, sha: str) -> str | None:
+    """The commit that a tag names, if it is a run's; the code's own has no artifacts."""
+    objects = store.repo.objects
+    try:
+        commit = resolve_commit(objects, sha)
+        return commit if "Mlgit-Run" in parse_commit(objects.commit(commit)).trailers() else None
+    except ResourceDoesNotExist:
+        return None  # a tag of something else
 
 
 def entries_of_runs(store: GitStore, commits: Iterable[str]) -> set[Entry]:

@@ -75,6 +75,15 @@ def test_du_counts_shared_bytes_once(run, data, three, repo: Path):
     shown = run("du").stdout
     assert "wine.csv" in shown and "2.9 KiB" in shown and "Git's objects" in shown
     assert "alpha" in run("du", "--experiment", "Default").stdout
+    for at, tag in ((0, "m@v1.0.0"), (1, "m@v2.0.0"), (0, "n@v1.0.0")):
+        ref = f"refs/mlgit/runs/0/{three[at]}"
+        subprocess.run(["git", "tag", "-a", "-m", "x", tag, ref], check=True, cwd=repo)
+    models = {each["name"]: each for each in data("du", "--json")["models"]}
+    assert models["m"]["runs"] == 2 and models["m"]["bytes"] == common + own
+    assert models["n"]["bytes"] == models["m"]["shared"] == common + own // 2
+    assert "versions" in run("du").stdout
+    for tag in ("m@v1.0.0", "m@v2.0.0", "n@v1.0.0"):
+        subprocess.run(["git", "tag", "-d", tag], check=True, cwd=repo)
     forget(three[0])
     assert data("du", "--json")["total"]["unreached"] == own // 2
 

@@ -18,7 +18,7 @@ from mlgit.exceptions import ResourceDoesNotExist
 from mlgit.git import transport as transport_module
 from mlgit.git.transport_git import BinaryTransport
 from mlgit.objects import transfer
-from mlgit.store import names, pushed, remotes
+from mlgit.store import names, pushed, registry_tags, remotes
 from mlgit.store.archive import fold
 from mlgit.sync.fetch import download, fetch, folder_for
 from mlgit.sync.incoming import SHARED
@@ -410,8 +410,93 @@ def test_a_rejected_ref_is_merged_and_pushed_again(
     assert one.tags(run) == two.tags(run) == {"a": "1", "b": "2"}
 
 
-def test_the_prefixes_are_below_mlgit() -> None:
-    assert all(prefix.startswith("refs/mlgit/") and prefix.endswith("/") for prefix in SHARED)
+def test_the_prefixes_are_below_mlgit_but_for_tags() -> None:
+    assert SHARED[-1] == "refs/tags/"
+    assert all(prefix.startswith("refs/mlgit/") and prefix.endswith("/") for prefix in SHARED[:-1])
+
+
+# -- the registry's tags
+
+
+def tag(git: Git, clone: Clone, name: str, commit: str) -> str:
+    git(clone.store.repo.worktree, "tag", "-a", "-m", name, name, commit)
+    return git(clone.store.repo.worktree, "rev-parse", f"refs/tags/{name}").strip()
+
+
+def tip(clone: Clone, run: str) -> str:
+    return str(clone.refs()[names.run_ref("0", run)])
+
+
+def test_registry_tags_travel_with_what_they_name(
+    clones: Pair, git: Git, there: Path, program: str
+) -> None:
+    one, two = clones
+    first, second = one.run("first"), one.run("second")
+    made = {
+        name: tag(git, one, name, tip(one, run))
+        for name, run in (("m@v1.0.0", first), ("m@v2.0.0", second), ("m#prod#1", first))
+    }
+    tag(git, one, "release-1", "HEAD")
+    told = push(one.store, "origin")
+    shown = git(there, "for-each-ref", "--format=%(refname) %(objectname)", "refs/tags").split()
+    assert dict(zip(shown[::2], shown[1::2])) == {f"refs/tags/{n}": s for n, s in made.items()}
+    assert told.objects.objects == 4 and not told.failed and not told.apart
+    assert push(one.store, "origin").refs == []
+    came = fetch(two.store, "origin").came
+    assert {f"refs/tags/{name}" for name in made} < set(came.new)
+    assert git(two.store.repo.worktree, "cat-file", "-t", "m#prod#1").strip() == "tag"
+    # Only that model's versions are downloaded; and an amended run's version stays what it was.
+    assert download(two.store, models=["m"]).objects == 4
+    with pytest.raises(ResourceDoesNotExist, match="No version of a model 'n'") as caught:
+        download(two.store, models=["n"])
+    assert caught.value.hint == "mlgit fetch brings the registry's tags from a Git remote"
+    with pytest.raises(ResourceDoesNotExist) as caught:
+        download(two.store, models=["mm"])
+    assert caught.value.hint == "did you mean 'm'?"
+
+
+def test_the_artifacts_of_one_model(clones: Pair, git: Git, program: str) -> None:
+    one, two = clones
+    runs = [one.run(name) for name in ("a", "b", "c")]
+    for at, run in enumerate(runs):
+        tag(git, one, f"m{at}@v1.0.0", tip(one, run))
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    assert download(two.store, models=["m1"]).objects == 2
+    assert two.store.read_artifact(runs[1], "notes/name.txt") == b"b"
+    assert download(two.store, models=["m0"], runs=[runs[2]]).objects == 4
+
+
+def test_a_tag_is_never_moved(clones: Pair, git: Git, there: Path, program: str) -> None:
+    one, two = clones
+    first, second = one.run("first"), two.run("second")
+    theirs = tag(git, one, "m@v1.0.0", tip(one, first))
+    ours = tag(git, two, "m@v1.0.0", tip(two, second))
+    push(one.store, "origin")
+    told = push(two.store, "origin")
+    assert [a.ref for a in told.apart] == ["refs/tags/m@v1.0.0"]
+    assert told.refs == [names.run_ref("0", second)]
+    assert git(there, "rev-parse", "refs/tags/m@v1.0.0").strip() == theirs
+    assert [a.ref for a in fetch(two.store, "origin").came.apart] == ["refs/tags/m@v1.0.0"]
+    assert git(two.store.repo.worktree, "rev-parse", "refs/tags/m@v1.0.0").strip() == ours
+
+
+def test_what_tags_say(clones: Pair, git: Git) -> None:
+    one, _ = clones
+    run = one.run()
+    commit = tip(one, run)
+    for name in (
+        "a/b@v3.0.0", "a/b@v12.0.0", "a/b@v12.0.0!", "x@v1.0.0", "x@v1.0.0!#1", "x@v1.0.0#2",
+        "x#prod#1", "x#prod!#2", "x@created", "x@deprecated#2", "v1.0.0", "x@v1", "x@1.0.0",
+    ):  # fmt: skip
+        tag(git, one, name, commit)
+    repo = one.store.repo
+    git(repo.worktree, "tag", "-a", "-m", "tree", "x@v7.0.0", "HEAD^{tree}")
+    assert registry_tags.versions(repo) == {"a/b": [(3, commit)], "x": [(1, commit)]}
+    refs = repo.refs.items("refs/tags/")
+    others = {"v1.0.0", "x@v1", "x@1.0.0"}
+    known = {ref for ref in refs if registry_tags.is_registry_tag(ref)}
+    assert set(refs) - known == {f"refs/tags/{name}" for name in others}
 
 
 @pytest.mark.parametrize(
