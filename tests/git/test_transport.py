@@ -1,10 +1,12 @@
-"""One contract for both transports, over files, HTTP (git http-backend) and SSH's protocol."""
+"""One contract for both transports, over files, HTTP (git http-backend) and SSH."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -117,7 +119,52 @@ def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return str(request.param)
 
 
-@pytest.fixture(params=["path", "file", "http", "ssh"])
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A real SSH server on loopback; gives its user@host:port and the command that logs in."""
+    if not os.path.exists(SSHD) or not shutil.which("ssh-keygen"):
+        pytest.skip("OpenSSH's server isn't installed")
+    place = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "own"):
+        made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)]
+        subprocess.run(made, check=True)
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {
+        "ListenAddress": "127.0.0.1", "Port": port, "HostKey": place / "host",
+        "AuthorizedKeysFile": place / "own.pub", "PidFile": "none", "UsePAM": "no",
+        "StrictModes": "no", "PasswordAuthentication": "no", "PermitRootLogin": "yes",
+    }  # fmt: skip
+    command = [SSHD, "-D", "-e", "-f", "/dev/null"]
+    command += [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+    with open(place / "log", "wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                break
+            except OSError:
+                if server.poll() is not None:
+                    pytest.skip(f"sshd doesn't start: {(place / 'log').read_text()[-200:]}")
+                time.sleep(0.05)
+        login = (
+            f"ssh -F none -i {place}/own -o IdentitiesOnly=yes -o BatchMode=yes"
+            f" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+        )
+        yield f"{getpass.getuser()}@127.0.0.1:{port}", login
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(params=["path", "file", "http", "ssh", "sshd"])
 def url(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -138,6 +185,10 @@ def url(
         monkeypatch.setenv("GIT_SSH_COMMAND", str(fake))
         monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
         return f"ssh://ada@there.example{there}"
+    if request.param == "sshd":
+        host, login = request.getfixturevalue("sshd")
+        monkeypatch.setenv("GIT_SSH_COMMAND", login)
+        return f"ssh://{host}{there}"
     return f"file://{there}" if request.param == "file" else str(there)
 
 
