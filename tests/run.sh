@@ -11,7 +11,14 @@ cd "$root"
 venv=${MLGIT_VENV:-$root/.venv}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 pip="$venv/bin/python -m pip install --quiet --disable-pip-version-check"
-$pip -e ".[test]"
+if [ "${CI:-}" = true ]; then
+    # The frameworks that models are of. PyTorch by its own version first, so that nothing
+    # brings one with CUDA along.
+    $pip "torch==2.13.0"
+    $pip -e ".[test,frameworks]"
+else
+    $pip -e ".[test]"
+fi
 
 echo "== lint"
 "$venv/bin/ruff" check .
@@ -20,12 +27,20 @@ echo "== types"
 "$venv/bin/mypy"
 echo "== tests"
 if [ "${CI:-}" = true ]; then
-    # The real MLflow, in an environment of its own, for the tests that compare with it.
-    peer=${MLGIT_PEER_VENV:-$root/.venv-mlflow3}
-    [ -x "$peer/bin/python" ] || python3 -m venv "$peer"
-    "$peer/bin/python" -m pip install --quiet --disable-pip-version-check "mlflow==3.17.2"
-    MLGIT_TEST_MLFLOW3=$peer/bin/python
-    export MLGIT_TEST_MLFLOW3
+    # The real MLflows, in environments of their own, for the tests that compare with them;
+    # behind their own packages they see the frameworks of the first.
+    for packages in "mlflow==3.17.2" "mlflow==2.22.5 sqlalchemy<2.1 fastapi<0.116"; do
+        version=${packages#mlflow==}
+        major=${version%%.*}
+        peer=${MLGIT_PEER_VENV:-$root/.venv-mlflow}$major
+        [ -x "$peer/bin/python" ] || python3 -m venv "$peer"
+        rm -f "$peer"/lib/python3*/site-packages/zz-frameworks.pth
+        # shellcheck disable=SC2086  # several packages
+        "$peer/bin/python" -m pip install --quiet --disable-pip-version-check $packages
+        "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+            >"$(echo "$peer"/lib/python3*/site-packages)/zz-frameworks.pth"
+        export "MLGIT_TEST_MLFLOW$major=$peer/bin/python"
+    done
     exec "$venv/bin/python" -m pytest -n 2 "$@"
 fi
 exec "$venv/bin/python" -m pytest -n 2 -m "not slow" "$@"
