@@ -76,7 +76,9 @@ _MODULES = {
     "data": "mlgit.data",
     "entities": "mlgit.entities",
     "exceptions": "mlgit.exceptions",
+    "models": "mlgit.models",
     "tracking": "mlgit.tracking",
+    "types": "mlgit.types",
 }
 # What MLflow's programs ask for that isn't here yet, so that the error can say so.
 _LATER = frozenset(
@@ -91,7 +93,6 @@ _LATER = frozenset(
         "lightgbm",
         "log_model",
         "metrics",
-        "models",
         "onnx",
         "openai",
         "projects",
@@ -110,7 +111,6 @@ _LATER = frozenset(
         "tensorflow",
         "trace",
         "transformers",
-        "types",
         "xgboost",
     ]
 )
@@ -150,7 +150,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from mlgit import artifacts, data, entities, exceptions, tracking
+    from mlgit import artifacts, data, entities, exceptions, models, tracking, types
     from mlgit.exceptions import MlflowException, MlgitException
     from mlgit.tracking import config
     from mlgit.tracking.client import MlflowClient, MlgitClient

@@ -15,10 +15,12 @@ PACKAGE = Path(mlgit.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
+    ["models"],
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],
     ["store"],
     ["git", "objects", "data"],
+    ["types"],
     ["validation"],
     ["entities", "settings"],
     ["exceptions"],
