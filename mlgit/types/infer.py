@@ -71,27 +71,37 @@ def _frame(frame: Any) -> Schema:
 
 def _tensor(data: Any, name: str | None = None) -> TensorSpec | None:
     """The spec of an array of any library, or None for what isn't an array with dimensions."""
-    shape = getattr(data, "shape", None)
-    if not isinstance(shape, tuple) or not shape or not hasattr(data, "dtype"):
+    dtype = array_dtype(data)
+    if dtype is None or not len(data.shape):
         return None
-    dtype = _dtype(data)
-    return None if dtype is None else TensorSpec(dtype, (-1, *map(int, shape[1:])), name)
+    return TensorSpec(dtype, (-1, *map(int, data.shape[1:])), name)
 
 
-def _dtype(data: Any) -> Any:
+def array_dtype(data: Any) -> Any:
+    """numpy's dtype of an array, sparse matrix or tensor of any library.
+
+    Args:
+        data: Anything.
+
+    Returns:
+        Text and bytes without a size; None for what isn't an array, frames and scalars among it.
+
+    Raises:
+        InvalidParameterValue: An array of a type that numpy doesn't have.
+    """
     import numpy as np
 
-    dtype = data.dtype
+    dtype, module = getattr(data, "dtype", None), type(data).__module__
+    if dtype is None or not hasattr(data, "shape") or module.startswith("pandas"):
+        return None
+    if isinstance(data, np.generic):
+        return None
     if not isinstance(dtype, np.dtype):
-        if type(data).__module__.startswith("pandas"):
-            return None
         # Tensors of torch and TensorFlow: their dtype's name ends as numpy's.
         try:
             return np.dtype(str(getattr(dtype, "name", dtype)).split(".")[-1])
         except TypeError:
             raise InvalidParameterValue(f"numpy has no dtype for {dtype}") from None
-    if type(data).__module__.startswith("pandas"):
-        return None
     return np.dtype({"U": "str", "S": "bytes"}[dtype.kind]) if dtype.kind in "US" else dtype
 
 
