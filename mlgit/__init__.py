@@ -48,6 +48,7 @@ _NAMES = {
     "log_inputs": _FLUENT,
     "log_metric": _FLUENT,
     "log_metrics": _FLUENT,
+    "log_model": "mlgit.models.logged",
     "log_param": _FLUENT,
     "log_params": _FLUENT,
     "log_stream": _FLUENT,
@@ -77,6 +78,8 @@ _MODULES = {
     "entities": "mlgit.entities",
     "exceptions": "mlgit.exceptions",
     "models": "mlgit.models",
+    "pyfunc": "mlgit.pyfunc",
+    "sklearn": "mlgit.sklearn",
     "tracking": "mlgit.tracking",
     "types": "mlgit.types",
 }
@@ -91,12 +94,10 @@ _LATER = frozenset(
         "keras",
         "langchain",
         "lightgbm",
-        "log_model",
         "metrics",
         "onnx",
         "openai",
         "projects",
-        "pyfunc",
         "pytorch",
         "register_model",
         "run",
@@ -104,7 +105,6 @@ _LATER = frozenset(
         "search_registered_models",
         "search_traces",
         "set_registry_uri",
-        "sklearn",
         "spark",
         "start_span",
         "statsmodels",
@@ -150,8 +150,19 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from mlgit import artifacts, data, entities, exceptions, models, tracking, types
+    from mlgit import (
+        artifacts,
+        data,
+        entities,
+        exceptions,
+        models,
+        pyfunc,
+        sklearn,
+        tracking,
+        types,
+    )
     from mlgit.exceptions import MlflowException, MlgitException
+    from mlgit.models.logged import log_model
     from mlgit.tracking import config
     from mlgit.tracking.client import MlflowClient, MlgitClient
     from mlgit.tracking.config import (

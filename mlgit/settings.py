@@ -86,6 +86,12 @@ def auto_maintenance() -> bool:
     return _flag("MLGIT_AUTO_MAINTENANCE", default=True)
 
 
+def allow_pickle() -> bool | None:
+    """Whether models may be loaded from pickles, where the environment says so."""
+    value = _first("MLGIT_ALLOW_PICKLE", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION")
+    return None if value is None else value.strip().lower() in _TRUE
+
+
 def git_program() -> str | None:
     """The program that moves refs between repositories, where the environment names one."""
     return _first("MLGIT_GIT")

@@ -15,6 +15,7 @@ PACKAGE = Path(mlgit.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
+    ["pyfunc", "sklearn"],
     ["models"],
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],

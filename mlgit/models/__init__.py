@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
+    "Model": "mlgit.models.mlmodel",
+    "ModelConfig": "mlgit.models.code",
     "ModelSignature": "mlgit.models.signature",
+    "get_model_info": "mlgit.models.mlmodel",
     "infer_signature": "mlgit.models.signature",
+    "log_model": "mlgit.models.logged",
+    "predict": "mlgit.models.serving",
+    "set_model": "mlgit.models.code",
     "set_signature": "mlgit.models.signature",
+    "validate_serving_input": "mlgit.models.serving",
 }
 _MODULES = ("enforcement", "examples", "signature")
 
@@ -33,4 +40,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from mlgit.models import enforcement, examples, signature
+    from mlgit.models.code import ModelConfig, set_model
+    from mlgit.models.logged import log_model
+    from mlgit.models.mlmodel import Model, get_model_info
+    from mlgit.models.serving import predict, validate_serving_input
     from mlgit.models.signature import ModelSignature, infer_signature, set_signature

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from mlgit import validation
-from mlgit.entities import Experiment, FileInfo, LifecycleStage, Metric, PagedList, Run, ViewType
+from mlgit.entities import (
+    Experiment,
+    FileInfo,
+    LifecycleStage,
+    Metric,
+    PagedList,
+    Run,
+    RunTag,
+    ViewType,
+)
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.objects import Entry, LocalObjects
@@ -204,6 +213,27 @@ class GitStore:
                 )
             raise ResourceDoesNotExist(f"No such folder: {local_dir}")
         self.runs.log_artifact(run_id, folder, self.objects.put_folder(local_dir))
+
+    def log_model(
+        self, run_id: str, folder: str, path: str, tag: str, tag_value: Callable[[str | None], str]
+    ) -> None:
+        """Log a model's folder that mlgit made itself: its files are moved, not copied.
+
+        Args:
+            run_id: The run.
+            folder: The folder, on the objects' device and nobody else's; it is gone afterwards.
+            path: Where in the run.
+            tag: The tag that tells of the run's models.
+            tag_value: Gives its value from the one it has.
+
+        Raises:
+            ResourceDoesNotExist: There is no such run.
+            InvalidParameterValue: The path can't be one; nothing is logged.
+        """
+        checked = validation.check_artifact_path(path)
+        old = self.runs.get(run_id).data.tags.get(tag)
+        entry = self.objects.move_folder(folder)
+        self.runs.log_model(run_id, checked, entry, RunTag(tag, tag_value(old)))
 
     def log_bytes(self, run_id: str, data: bytes, artifact_file: str) -> None:
         """Log bytes as an artifact of a path."""

@@ -101,6 +101,20 @@ def read_config(repo: Repository) -> RemoteConfig:
     return RemoteConfig(dict(sorted(usable.items())), default)
 
 
+def read_section(repo: Repository, name: str) -> list[dict[str, Any]]:
+    """A section of the team's configuration and of this clone's own, as far as they are there.
+
+    Raises:
+        CorruptData: A configuration file doesn't parse, or the section isn't a mapping.
+        Unsupported: One is of a later version.
+    """
+    team = _read(team_path(repo)) if repo.worktree else _committed(repo)
+    sections = [found.get(name) for found in (team, _read(local_path(repo)))]
+    if any(section is not None and not isinstance(section, dict) for section in sections):
+        raise CorruptData(f"{name} must be a mapping in the repository's configuration")
+    return [section for section in sections if section]
+
+
 def add(
     repo: Repository,
     name: str,

@@ -371,6 +371,14 @@ class Runs:
             held.take_place(path, entry)
         self._append(run_id, [["a", path, *entry]])
 
+    def log_model(self, run_id: str, path: str, entry: Entry, tag: RunTag) -> None:
+        """Log a model's folder that is an object already, and the tag that tells of it, at once."""
+        validation.check_artifact_path(path)
+        held = self._open.get(run_id) or self._join_if_going(run_id)
+        if held is not None:
+            held.take_place(path, entry)
+        self._append(run_id, [["a", path, *entry], logged.tag_line(tag, now_ms())])
+
     def update(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run: run_name, status, end_time, lifecycle_stage."""
         if "run_name" in fields:

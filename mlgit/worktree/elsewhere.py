@@ -155,6 +155,17 @@ def open_file(
     return io.TextIOWrapper(raw, encoding or "utf-8", errors, newline)
 
 
+def read_file(source: Source, path: str) -> bytes:
+    """A small file's bytes as of a revision, verified.
+
+    Raises:
+        ResourceDoesNotExist: There is no such file, or its bytes are nowhere.
+        CorruptData: They aren't what was added.
+    """
+    with _stream(source, path) as stream:
+        return stream.read()
+
+
 def _here(path: str) -> BinaryIO | None:
     repo = Repository.discover()
     if repo.worktree is None:

@@ -1,0 +1,246 @@
+"""Pickles of models: the one function that loads them, and the one that writes them.
+
+To load a pickle is to run whatever program it holds. ``load_pickle`` is the only place where
+that happens, and it is told whether it may.
+
+A class of the person's own that is pickled by value (by cloudpickle) names its base class.
+For ``mlgit.pyfunc.PythonModel`` that is written as MLflow's name, so that MLflow loads the
+model where mlgit isn't installed; loading maps MLflow's names to ours, so that what MLflow
+pickled loads where MLflow isn't.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import pkgutil
+import sys
+import types
+from typing import IO, Any
+
+from mlgit.exceptions import (
+    CorruptData,
+    InvalidParameterValue,
+    MissingDependency,
+    MlgitException,
+    PermissionDenied,
+)
+
+# Ours → MLflow's, for what pickles of pyfunc models name: (module, name) each.
+_THEIRS = {
+    ("mlgit.pyfunc.python_model", "PythonModel"): ("mlflow.pyfunc.model", "PythonModel"),
+    ("mlgit.pyfunc.python_model", "FunctionModel"): (
+        "mlflow.pyfunc.model",
+        "_FunctionPythonModel",
+    ),
+    ("mlgit.pyfunc.python_model", "PythonModelContext"): (
+        "mlflow.pyfunc.model",
+        "PythonModelContext",
+    ),
+    ("mlgit.exceptions", "MlgitException"): ("mlflow.exceptions", "MlflowException"),
+}
+_OURS = {theirs: ours for ours, theirs in _THEIRS.items()} | {
+    # What MLflow's pickles of subclasses name besides.
+    ("mlflow.pyfunc", "PythonModel"): ("mlgit.pyfunc.python_model", "PythonModel"),
+    ("mlflow.models.signature", "_TypeHints"): ("mlgit.pyfunc.theirs", "TypeHints"),
+    ("mlflow.pyfunc.utils.data_validation", "FuncInfo"): ("mlgit.pyfunc.theirs", "FuncInfo"),
+    ("mlflow.pyfunc.utils.data_validation", "_validate_model_input"): (
+        "mlgit.pyfunc.theirs",
+        "validate_model_input",
+    ),
+}
+
+
+def refused(what: str) -> PermissionDenied:
+    """The error for something that would run code on load where that isn't allowed.
+
+    Args:
+        what: The file, or the field of MLmodel, as in "model.pkl is a pickle".
+    """
+    return PermissionDenied(
+        f"{what}, which can run any code when it is loaded, and this isn't allowed here",
+        hint="have the model saved in a format that only holds data (safetensors, skops, the "
+        "framework's own); or allow it: load_model(…, allow_pickle=True), MLGIT_ALLOW_PICKLE=true, "
+        "or models: {allow_pickle: true} in .mlgit/config.yaml",
+    )
+
+
+def load_pickle(path: str, allow: bool, name: str | None = None) -> Any:
+    """What a pickle, cloudpickle or joblib file holds.
+
+    Args:
+        path: The file.
+        allow: Whether pickles may be loaded.
+        name: What errors call the file; its path where None.
+
+    Raises:
+        PermissionDenied: They may not; the file isn't opened.
+        CorruptData: The file is cut short or isn't a pickle.
+        MissingDependency: What it names isn't installed.
+    """
+    shown = name or path
+    if not allow:
+        raise refused(f"{shown} is a pickle")
+    with open(path, "rb") as f:
+        joblib = _is_joblib(f)
+        try:
+            if joblib:
+                return _load_joblib(path)
+            return _Unpickler(f).load()
+        except MlgitException:
+            raise
+        except ModuleNotFoundError as error:
+            raise MissingDependency(
+                f"{shown} needs the module {error.name}, which isn't installed",
+                hint="the model's requirements.txt names what to install; a module of your own "
+                "belongs into code_paths",
+            ) from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise CorruptData(
+                f"{shown} can't be loaded: {type(error).__name__}: {error}",
+                hint="it is cut short, isn't a pickle, or was made by other versions of what it "
+                "names: see the model's requirements.txt",
+            ) from error
+
+
+def _is_joblib(f: IO[bytes]) -> bool:
+    """Whether a file is compressed, as joblib does it; a pickle begins with a protocol."""
+    start = f.read(6)
+    f.seek(0)
+    magics = (b"\x1f\x8b", b"x\x9c", b"x\x01", b"x\xda", b"BZh", b"\xfd7zXZ", b"\x04\x22M\x18")
+    return start.startswith(magics)
+
+
+def _load_joblib(path: str) -> Any:
+    try:
+        joblib = importlib.import_module("joblib")
+    except ImportError as error:
+        raise MissingDependency(
+            f"{path} was written by joblib, which isn't installed", hint="pip install joblib"
+        ) from error
+    return joblib.load(path)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds what MLflow's names mean here."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        ours = _OURS.get((module, name))
+        if ours is not None:
+            return _named(*ours)
+        if module == "pkgutil" and name == "resolve_name":
+            return _resolve
+        if module == "cloudpickle.cloudpickle" and name == "subimport":
+            return _subimport
+        if module.split(".")[0] == "mlflow" and not _has_mlflow():
+            raise MissingDependency(
+                f"The model's pickle names {module}.{name}, which is MLflow's",
+                hint="pip install mlflow",
+            )
+        return super().find_class(module, name)
+
+
+def _named(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
+
+
+def _resolve(path: str) -> Any:
+    module, _, name = path.partition(":")
+    ours = _OURS.get((module, name))
+    return pkgutil.resolve_name(path) if ours is None else _named(*ours)
+
+
+def _subimport(name: str) -> types.ModuleType:
+    """The module that a function pickled by value calls, ours for MLflow's where it isn't here."""
+    if name.split(".")[0] == "mlflow" and not _has_mlflow():
+        name = "mlgit" + name[len("mlflow") :]
+    importlib.import_module(name)
+    return sys.modules[name]
+
+
+def _has_mlflow() -> bool:
+    from importlib.util import find_spec
+
+    return "mlflow" in sys.modules or find_spec("mlflow") is not None
+
+
+def dump_pickle(value: Any, path: str, *, by: str = "cloudpickle") -> set[str]:
+    """Write a pickle straight to a file.
+
+    Args:
+        value: What to pickle.
+        path: The file.
+        by: "cloudpickle", which can do functions and classes of a script, or "pickle".
+
+    Returns:
+        The modules that loading it imports, as far as the pickle names them.
+
+    Raises:
+        InvalidParameterValue: Something in it can't be pickled.
+    """
+    with open(path, "wb") as f:
+        try:
+            return _dump(value, f, by)
+        except (TypeError, AttributeError, ValueError, RecursionError, pickle.PicklingError) as e:
+            raise InvalidParameterValue(
+                f"The model can't be pickled: {e}",
+                hint="open files, locks, connections and generators can't be; make them in "
+                "load_context(), or give files as artifacts=",
+            ) from e
+
+
+def _is_found(function: types.FunctionType) -> bool:
+    """Whether a function is found where its name says, so that the name is all that is kept."""
+    module = sys.modules.get(function.__module__ or "")
+    if module is None or function.__module__ == "__main__":
+        return False
+    found: Any = module
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
+
+
+def _dump(value: Any, f: IO[bytes], by: str) -> set[str]:
+    seen: set[str] = set()
+    if by == "cloudpickle":
+        import cloudpickle
+
+        from mlgit.models.bytecode import imported_by
+
+        class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+            def reducer_override(self, obj: Any) -> Any:
+                if isinstance(obj, types.ModuleType):
+                    seen.add(obj.__name__)
+                    return super().reducer_override(obj)
+                kind = type(obj)
+                module = kind.__module__
+                if kind is types.FunctionType or issubclass(kind, type):
+                    theirs = _THEIRS.get((obj.__module__, obj.__qualname__))
+                    if theirs is not None:
+                        return pkgutil.resolve_name, (":".join(theirs),)
+                    module = obj.__module__
+                    if kind is types.FunctionType and not _is_found(obj):
+                        seen.update(imported_by(obj))
+                if module is not None:
+                    seen.add(module)
+                return super().reducer_override(obj)
+
+        Pickler(f, protocol=pickle.DEFAULT_PROTOCOL).dump(value)
+    elif by == "pickle":
+
+        class Plain(pickle.Pickler):
+            def reducer_override(self, obj: Any) -> Any:
+                named = isinstance(obj, type) or type(obj) is types.FunctionType
+                module = obj.__module__ if named else type(obj).__module__
+                if module is not None:
+                    seen.add(module)
+                return NotImplemented
+
+        Plain(f, protocol=pickle.DEFAULT_PROTOCOL).dump(value)
+    else:
+        raise InvalidParameterValue(
+            f"{by!r} isn't a way to pickle", hint="serialization_format is cloudpickle or pickle"
+        )
+    return seen

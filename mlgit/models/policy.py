@@ -1,0 +1,41 @@
+"""Whether loading a model may run code that the model holds."""
+
+from __future__ import annotations
+
+from mlgit import settings
+from mlgit.exceptions import CorruptData, NotARepository
+from mlgit.git import Repository
+from mlgit.store.remotes import read_section
+from mlgit.tracking import uri
+
+
+def allows_pickle(call: bool | None, repo: Repository | None = None) -> bool:
+    """Whether pickles may be loaded: what the call says, the environment, the repository.
+
+    Args:
+        call: What the call says; None where it says nothing.
+        repo: The repository that the model is from; the one in use where None.
+
+    Raises:
+        CorruptData: The repository's configuration can't be read.
+    """
+    if call is not None:
+        return bool(call)
+    from_environment = settings.allow_pickle()
+    if from_environment is not None:
+        return from_environment
+    if repo is None:
+        try:
+            repo = uri.store_for().repo
+        except NotARepository:
+            return True
+    return all(_setting(found) for found in read_section(repo, "models"))
+
+
+def _setting(models: dict[str, object]) -> bool:
+    value = models.get("allow_pickle", True)
+    if not isinstance(value, bool):
+        raise CorruptData(
+            "models.allow_pickle must be true or false in the repository's configuration"
+        )
+    return value
