@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from functools import lru_cache
-from importlib import metadata
 from typing import Any
 
 from mlgit import settings
@@ -98,6 +97,8 @@ def _table_of(state: str) -> dict[str, Any]:
 
 
 def _read() -> dict[str, Any]:
+    from importlib import metadata
+
     modules: dict[str, list[str]] = {}
     for module, names in metadata.packages_distributions().items():
         if module.isidentifier():

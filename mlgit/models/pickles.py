@@ -227,7 +227,7 @@ def _dump(value: Any, f: IO[bytes], by: str) -> set[str]:
                     seen.add(module)
                 return super().reducer_override(obj)
 
-        Pickler(f, protocol=pickle.DEFAULT_PROTOCOL).dump(value)
+        Pickler(f, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     elif by == "pickle":
 
         class Plain(pickle.Pickler):
@@ -238,7 +238,7 @@ def _dump(value: Any, f: IO[bytes], by: str) -> set[str]:
                     seen.add(module)
                 return NotImplemented
 
-        Plain(f, protocol=pickle.DEFAULT_PROTOCOL).dump(value)
+        Plain(f, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     else:
         raise InvalidParameterValue(
             f"{by!r} isn't a way to pickle", hint="serialization_format is cloudpickle or pickle"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from mlgit import settings
 from mlgit.exceptions import CorruptData, NotARepository
 from mlgit.git import Repository
-from mlgit.store.remotes import read_section
-from mlgit.tracking import uri
 
 
 def allows_pickle(call: bool | None, repo: Repository | None = None) -> bool:
@@ -24,7 +22,11 @@ def allows_pickle(call: bool | None, repo: Repository | None = None) -> bool:
     from_environment = settings.allow_pickle()
     if from_environment is not None:
         return from_environment
+    from mlgit.store.configfile import read_section
+
     if repo is None:
+        from mlgit.tracking import uri
+
         try:
             repo = uri.store_for().repo
         except NotARepository:

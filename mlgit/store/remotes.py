@@ -19,19 +19,13 @@ from mlgit.exceptions import (
     InvalidState,
     ResourceAlreadyExists,
     ResourceDoesNotExist,
-    Unsupported,
-    from_os_error,
 )
 from mlgit.git import Repository
-from mlgit.git.commits import parse_commit
-from mlgit.git.trees import lookup
 from mlgit.objects.remote import RemoteObjects, scheme_of, without_credentials
-from mlgit.store import yamlform
+from mlgit.store import configfile, yamlform
 
-FORMAT = 1
 # How files of data are placed where nobody says: the first of these that can be.
 DEFAULT_LINKS = ("reflink", "copy")
-TEAM_FILE = ".mlgit/config.yaml"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 # An option whose name says that its value is a secret; "endpoint_url" and the like pass.
 _SECRET = re.compile(
@@ -67,16 +61,6 @@ class RemoteConfig:
     default: str | None
 
 
-def team_path(repo: Repository) -> str | None:
-    """The committed configuration; None where there is no worktree to commit it from."""
-    return repo.worktree and f"{repo.worktree}/{TEAM_FILE}"
-
-
-def local_path(repo: Repository) -> str:
-    """This clone's own configuration."""
-    return f"{repo.state_dir}/config.yaml"
-
-
 def read_config(repo: Repository) -> RemoteConfig:
     """The remotes that a repository knows.
 
@@ -86,8 +70,8 @@ def read_config(repo: Repository) -> RemoteConfig:
         CorruptData: A configuration file doesn't parse.
         Unsupported: One is of a later version.
     """
-    team = _read(team_path(repo)) if repo.worktree else _committed(repo)
-    own = _read(local_path(repo))
+    team = configfile.read_team(repo)
+    own = configfile.read_local(repo)
     remotes = {name: _remote(name, found, False) for name, found in team["remotes"].items()}
     for name, found in own["remotes"].items():
         below = remotes.get(name)
@@ -99,20 +83,6 @@ def read_config(repo: Repository) -> RemoteConfig:
     if default is None and len(usable) == 1:
         default = next(iter(usable))
     return RemoteConfig(dict(sorted(usable.items())), default)
-
-
-def read_section(repo: Repository, name: str) -> list[dict[str, Any]]:
-    """A section of the team's configuration and of this clone's own, as far as they are there.
-
-    Raises:
-        CorruptData: A configuration file doesn't parse, or the section isn't a mapping.
-        Unsupported: One is of a later version.
-    """
-    team = _read(team_path(repo)) if repo.worktree else _committed(repo)
-    sections = [found.get(name) for found in (team, _read(local_path(repo)))]
-    if any(section is not None and not isinstance(section, dict) for section in sections):
-        raise CorruptData(f"{name} must be a mapping in the repository's configuration")
-    return [section for section in sections if section]
 
 
 def add(
@@ -147,7 +117,7 @@ def add(
     path = _path(repo, local)
     if not local:
         _refuse_credentials(name, url, options)
-    found = _read(path)
+    found = configfile.read(path)
     if name in found["remotes"] and not force:
         shown = without_credentials(str(found["remotes"][name].get("url", "")))
         raise ResourceAlreadyExists(
@@ -157,7 +127,7 @@ def add(
     found["remotes"][name] = {"url": url, **({"options": options} if options else {})}
     if not found.get("default_remote") and read_config(repo).default is None:
         found["default_remote"] = name
-    _write(path, found)
+    configfile.write(path, found)
     return Remote(name, url, options, local)
 
 
@@ -173,16 +143,20 @@ def remove(repo: Repository, name: str, *, local: bool = False) -> None:
         ResourceDoesNotExist: There is none of that name.
     """
     known = False
-    for path in [local_path(repo)] if local else [team_path(repo), local_path(repo)]:
+    for path in (
+        [configfile.local_path(repo)]
+        if local
+        else [configfile.team_path(repo), configfile.local_path(repo)]
+    ):
         if path is None:
             continue
-        found = _read(path)
+        found = configfile.read(path)
         if name not in found["remotes"] and found.get("default_remote") != name:
             continue
         known = found["remotes"].pop(name, None) is not None or known
         if found.get("default_remote") == name:
             del found["default_remote"]
-        _write(path, found)
+        configfile.write(path, found)
     if not known:
         raise _unknown(repo, name)
 
@@ -197,14 +171,14 @@ def set_default(repo: Repository, name: str, *, local: bool = False) -> None:
     path = _path(repo, local)
     if name not in read_config(repo).remotes:
         raise _unknown(repo, name)
-    found = _read(path)
+    found = configfile.read(path)
     if not local and name not in found["remotes"]:
         raise InvalidParameterValue(
             f"The remote {name} is this clone's own; it can't be everybody's default",
             hint=f"mlgit remote default --local {name}",
         )
     found["default_remote"] = name
-    _write(path, found)
+    configfile.write(path, found)
 
 
 def remote_objects(repo: Repository, name: str | None = None) -> RemoteObjects:
@@ -241,8 +215,8 @@ def remote_objects(repo: Repository, name: str | None = None) -> RemoteObjects:
 
 def configured_links(repo: Repository) -> list[str]:
     """The ways to place files, from ``data: {links: […]}`` of the clone's or team's file."""
-    for path in (local_path(repo), team_path(repo)):
-        section = _read(path).get("data") if path else None
+    for path in (configfile.local_path(repo), configfile.team_path(repo)):
+        section = configfile.read(path).get("data") if path else None
         found = section.get("links") if isinstance(section, dict) else None
         if isinstance(found, str):
             return [found]
@@ -343,7 +317,7 @@ def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None
 
 
 def _path(repo: Repository, local: bool) -> str:
-    path = local_path(repo) if local else team_path(repo)
+    path = configfile.local_path(repo) if local else configfile.team_path(repo)
     if path is None:
         raise InvalidState(
             "A bare repository has no worktree to keep the team's configuration in",
@@ -357,64 +331,3 @@ def _remote(name: str, found: Any, local: bool) -> Remote:
     if not isinstance(url, str) or not isinstance(options, dict):
         raise CorruptData(f"The configuration of the remote {name} isn't a url and options")
     return Remote(name, url, options, local)
-
-
-def _committed(repo: Repository) -> dict[str, Any]:
-    """The team's configuration in the commit that a bare repository's HEAD names."""
-    head = repo.head().commit
-    name = f"{TEAM_FILE} of HEAD"
-    blob = None
-    if head:
-        tree = parse_commit(repo.objects.commit(head)).tree
-        blob = lookup(repo.objects, tree, TEAM_FILE)
-    return _parsed(yamlform.load(repo.objects.blob(blob), name) if blob else {}, name)
-
-
-def _read(path: str | None) -> dict[str, Any]:
-    data = b""
-    if path is not None:
-        try:
-            with open(path, "rb") as f:
-                data = f.read()
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            raise from_os_error(error, "read the configuration") from error
-    return _parsed(yamlform.load(data, path or "") if data.strip() else {}, path or "")
-
-
-def _parsed(found: dict[str, Any], name: str) -> dict[str, Any]:
-    version = found.get("format", FORMAT)
-    if not isinstance(version, int) or version > FORMAT:
-        raise Unsupported(
-            f"{name} has format {version}; this mlgit reads {FORMAT}",
-            hint="upgrade: pip install --upgrade mlgit",
-        )
-    remotes = found.get("remotes")
-    if remotes is None:
-        remotes = {}
-    if not isinstance(remotes, dict) or not all(isinstance(v, dict) for v in remotes.values()):
-        raise CorruptData(f"{name}: remotes must be names with a url each")
-    default = found.get("default_remote")
-    if default is not None and not isinstance(default, str):
-        raise CorruptData(f"{name}: default_remote must be a name")
-    return {**found, "remotes": dict(remotes)}
-
-
-def _write(path: str, found: dict[str, Any]) -> None:
-    data = {"format": FORMAT, **{k: v for k, v in found.items() if k not in ("format", "remotes")}}
-    data["remotes"] = dict(sorted(found["remotes"].items()))
-    temporary = f"{path}.{os.getpid():x}.tmp"
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        # A clone's own file may hold credentials.
-        mode = 0o600 if path.endswith("/mlgit/config.yaml") and "/.mlgit/" not in path else 0o666
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(fd, "wb") as f:
-            f.write(yamlform.dump(data))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise from_os_error(error, f"write {path}") from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)

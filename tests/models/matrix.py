@@ -1,0 +1,196 @@
+"""The flavors' matrix: one case object a flavor, and everything else is asked of all.
+
+A flavor joins by adding a case to ``CASES``. Cases are imported by the tests and by ``peer.py``,
+which runs under the real MLflow too: so they import neither mlgit nor MLflow, but are given it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+# What the matrix asks, and the heads of the table in docs/models.md.
+COLUMNS = {
+    "save": "save, load",
+    "log": "log, load",
+    "pyfunc": "pyfunc",
+    "signature": "signature",
+    "example": "example",
+    "2 to ours": "MLflow 2.22 → mlgit",
+    "ours to 2": "mlgit → MLflow 2.22",
+    "3 to ours": "MLflow 3.17 → mlgit",
+    "ours to 3": "mlgit → MLflow 3.17",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of model of one flavor.
+
+    Attributes:
+        name: Of the case, a row of the table.
+        flavor: The attribute of mlgit and of MLflow that saves and loads it.
+        argument: What its ``save_model`` calls the model.
+        make: From mlgit or MLflow, a trained model and data that it predicts on.
+        predict: From what ``load_model`` of the flavor gave and data, numbers or texts that
+            ``plain`` understands; None where the flavor only loads as pyfunc.
+        needs: Modules that must be installed.
+        options: For ``save_model``, besides signature and example.
+        theirs: Options that MLflow's ``save_model`` needs instead.
+        same: Whether MLflow's pyfunc face gives the same as ours.
+        notes: For cells that aren't "yes", what they say; what is noted there isn't asked.
+        loaded: Whether pickles are loaded: refused where they may not be.
+    """
+
+    name: str
+    flavor: str
+    argument: str
+    make: Callable[[ModuleType], tuple[Any, Any]]
+    predict: Callable[[Any, Any], Any] | None
+    needs: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    theirs: Mapping[str, Any] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    pickled: bool = True
+
+    def save(self, ml: ModuleType, model: Any, path: str, **options: Any) -> None:
+        """Save by mlgit or MLflow."""
+        own = self.options if ml.__name__ == "mlgit" or self.theirs is None else self.theirs
+        flavor = getattr(ml, self.flavor)
+        flavor.save_model(path=path, **{self.argument: model}, **{**own, **options})
+
+    def log(self, ml: ModuleType, model: Any, name: str, **options: Any) -> Any:
+        """Log by mlgit."""
+        flavor = getattr(ml, self.flavor)
+        return flavor.log_model(name=name, **{self.argument: model}, **self.options, **options)
+
+    def asks(self, column: str) -> bool:
+        """Whether a column is asked of this case."""
+        assert column in COLUMNS
+        return column not in self.notes
+
+
+def plain(found: Any) -> Any:
+    """Predictions as lists of numbers and texts, whatever holds them."""
+    if hasattr(found, "detach"):
+        found = found.detach()
+    if hasattr(found, "to_numpy"):
+        found = found.to_numpy()
+    if hasattr(found, "numpy") and callable(found.numpy):
+        found = found.numpy()
+    if hasattr(found, "tolist"):
+        found = found.tolist()
+    if isinstance(found, dict):
+        return {str(key): plain(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [plain(item) for item in found]
+    return round(found, 4) if isinstance(found, float) else found
+
+
+# -- scikit-learn
+
+
+def _frame() -> Any:
+    import numpy as np
+    import pandas as pd
+
+    numbers = np.random.default_rng(0).normal(size=(40, 3))
+    return pd.DataFrame(numbers, columns=["a", "b", "c"])
+
+
+def _sklearn(ml: ModuleType) -> tuple[Any, Any]:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    data = _frame()
+    forest = RandomForestClassifier(n_estimators=5, random_state=0)
+    return make_pipeline(StandardScaler(), forest).fit(data, data["a"] > 0), data
+
+
+def _sklearn_own_class(ml: ModuleType) -> tuple[Any, Any]:
+    """A class of a script's own, which cloudpickle keeps by value."""
+    from sklearn.base import BaseEstimator, RegressorMixin
+
+    class Doubled(RegressorMixin, BaseEstimator):
+        def fit(self, x: Any, y: Any) -> Any:
+            self.factor_ = 2.0
+            return self
+
+        def predict(self, x: Any) -> Any:
+            import numpy as np
+
+            return np.asarray(x)[:, 0] * self.factor_
+
+    Doubled.__module__ = "__main__"
+    data = _frame()
+    return Doubled().fit(data, data["a"]), data
+
+
+def _predict(model: Any, data: Any) -> Any:
+    return model.predict(data)
+
+
+# -- pyfunc
+
+
+def _python_model(ml: ModuleType) -> tuple[Any, Any]:
+    class Scaled(ml.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def load_context(self, context: Any) -> None:
+            self.offset = 1.0
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return model_input["a"] * self.factor + self.offset
+
+    Scaled.__module__ = "__main__"
+    return Scaled(3.0), _frame()
+
+
+def _no_context(ml: ModuleType) -> tuple[Any, Any]:
+    class Summed(ml.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        def predict(self, model_input: Any) -> Any:
+            return model_input.sum(axis=1)
+
+    Summed.__module__ = "__main__"
+    return Summed(), _frame()
+
+
+def _function(ml: ModuleType) -> tuple[Any, Any]:
+    def upper(model_input: list[str]) -> list[str]:
+        return [text.upper() for text in model_input]
+
+    upper.__module__ = "__main__"
+    # Hints as they are where annotations aren't texts.
+    upper.__annotations__ = {"model_input": list[str], "return": list[str]}
+    return upper, ["a", "b"]
+
+
+CASES = (
+    Case("sklearn, cloudpickle", "sklearn", "sk_model", _sklearn, _predict, ("sklearn",),
+         theirs={"serialization_format": "cloudpickle"}),
+    Case("sklearn, pickle", "sklearn", "sk_model", _sklearn, _predict, ("sklearn",),
+         {"serialization_format": "pickle"}),
+    Case("sklearn, a class of one's own", "sklearn", "sk_model", _sklearn_own_class, _predict,
+         ("sklearn",), theirs={"serialization_format": "cloudpickle"}),
+    Case("sklearn, skops", "sklearn", "sk_model", _sklearn, _predict, ("sklearn", "skops"),
+         {"serialization_format": "skops"}, pickled=False,
+         notes={"2 to ours": "it has no skops", "ours to 2": "it has no skops"}),
+    Case("PythonModel", "pyfunc", "python_model", _python_model, None),
+    Case("PythonModel without context", "pyfunc", "python_model", _no_context, None),
+    Case("function with type hints", "pyfunc", "python_model", _function, None),
+)  # fmt: skip
+
+
+def table() -> str:
+    """The table of docs/models.md."""
+    lines = ["| model | " + " | ".join(COLUMNS.values()) + " |"]
+    lines.append("|" + "---|" * (len(COLUMNS) + 1))
+    for case in CASES:
+        cells = (case.notes.get(column, "yes") for column in COLUMNS)
+        lines.append(f"| {case.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
