@@ -91,7 +91,11 @@ class PyFuncModel:
         if signature is not None and signature.inputs is not None:
             from mlgit.models.enforcement import enforce_schema
 
-            data = enforce_schema(data, signature.inputs)
+            if self.metadata.others.get("is_signature_from_type_hint"):
+                data = _listed(data)  # which is what the hints say
+                enforce_schema(data, signature.inputs)
+            else:
+                data = enforce_schema(data, signature.inputs)
         if params or (signature is not None and signature.params is not None):
             from mlgit.models.enforcement import enforce_params
 
@@ -161,6 +165,18 @@ class PyFuncModel:
         if self.metadata.run_id is not None:
             lines.append(f"  run_id: {self.metadata.run_id}")
         return "\n".join(lines) + "\n"
+
+
+def _listed(data: Any) -> Any:
+    """Data as the list of rows that a model with type hints takes; frames row by row."""
+    columns = getattr(data, "columns", None)
+    if columns is None:
+        return data.tolist() if hasattr(data, "tolist") else data
+    return (
+        data.iloc[:, 0].tolist()
+        if len(columns) == 1 and columns[0] == 0
+        else data.to_dict(orient="records")
+    )
 
 
 def _takes_params(method: Any) -> bool:

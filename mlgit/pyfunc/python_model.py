@@ -96,17 +96,27 @@ class Predictor:
         self.needs_files = needs_files
         self._predict = _bound(python_model, python_model.predict, context)
         stream = getattr(python_model, "predict_stream", None)
+        is_function = isinstance(python_model, FunctionModel)
+        method = python_model.func if is_function else python_model.predict
+        self._row = element(hints(method)[0])
         self._stream = None if stream is None else _bound(python_model, stream, context)
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """What the model's ``predict`` gives."""
-        return self._predict(data, params)
+        return self._predict(self._rows(data), params)
 
     def predict_stream(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """What the model's ``predict_stream`` gives."""
         if self._stream is None:
             raise InvalidParameterValue("The model has no method predict_stream")
-        return self._stream(data, params)
+        return self._stream(self._rows(data), params)
+
+    def _rows(self, data: Any) -> Any:
+        """Rows that the hints say are pydantic's models, as these."""
+        validate = getattr(self._row, "model_validate", None)
+        if validate is None or not isinstance(data, list):
+            return data
+        return [row if isinstance(row, self._row) else validate(row) for row in data]
 
     def get_raw_model(self) -> Any:
         """The model."""
@@ -155,3 +165,9 @@ def hints(function: Callable[..., Any]) -> tuple[Any, Any]:
         found = dict(getattr(function, "__annotations__", {}))
         found = {name: hint for name, hint in found.items() if not isinstance(hint, str)}
     return (found.get(names[0]) if names else None), found.get("return")
+
+
+def element(hint: Any) -> Any:
+    """X where a hint is ``list[X]``, else None."""
+    arguments = typing.get_args(hint)
+    return arguments[0] if typing.get_origin(hint) is list and arguments else None

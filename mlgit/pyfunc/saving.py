@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-import typing
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from mlgit.pyfunc.python_model import (
     Predictor,
     PythonModel,
     PythonModelContext,
+    element,
     hints,
 )
 
@@ -150,8 +151,9 @@ def _with_model(
 ) -> Callable[[str], Written]:
     code = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
     model = _checked(given if code is None else model_of_code(code, config))
-    if options.get("signature") is None:
-        options["signature"] = _hinted(model)
+    hinted = _hinted(model)
+    if hinted is not None:
+        _use(hinted, options)
 
     def write(folder: str) -> Written:
         import cloudpickle
@@ -218,13 +220,22 @@ def _hinted(model: PythonModel) -> Any:
 
     function = model.func if isinstance(model, FunctionModel) else model.predict
     given, returned = hints(function)
-    row = _element(given)
-    return None if row is None else signature_from_type_hints(row, _element(returned) or returned)
+    row = element(given)
+    return None if row is None else signature_from_type_hints(row, element(returned) or returned)
 
 
-def _element(hint: Any) -> Any:
-    arguments = typing.get_args(hint)
-    return arguments[0] if typing.get_origin(hint) is list and arguments else None
+def _use(hinted: Any, options: SaveOptions) -> None:
+    """Make the hints' signature the model's, as MLflow does; another one is told of."""
+    given = options.get("signature")
+    if given is not None and given != hinted:
+        warnings.warn(
+            "The signature isn't what the type hints of predict say; the hints count. Leave the "
+            "signature out, or the hints.",
+            stacklevel=2,
+        )
+    model = options.get("mlflow_model") or Model()
+    model.others["is_signature_from_type_hint"] = True
+    options["signature"], options["mlflow_model"] = hinted, model
 
 
 def _keep(name: str, uri: str, folder: str) -> dict[str, str]:

@@ -39,9 +39,9 @@ class Case:
         needs: Modules that must be installed.
         options: For ``save_model``, besides signature and example.
         theirs: Options that MLflow's ``save_model`` needs instead.
-        same: Whether MLflow's pyfunc face gives the same as ours.
         notes: For cells that aren't "yes", what they say; what is noted there isn't asked.
-        loaded: Whether pickles are loaded: refused where they may not be.
+        pickled: Whether it is a pickle, which isn't loaded where pickles may not be.
+        hinted: Whether type hints are its signature.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Case:
     theirs: Mapping[str, Any] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     pickled: bool = True
+    hinted: bool = False
 
     def save(self, ml: ModuleType, model: Any, path: str, **options: Any) -> None:
         """Save by mlgit or MLflow."""
@@ -182,7 +183,7 @@ CASES = (
          notes={"2 to ours": "it has no skops", "ours to 2": "it has no skops"}),
     Case("PythonModel", "pyfunc", "python_model", _python_model, None),
     Case("PythonModel without context", "pyfunc", "python_model", _no_context, None),
-    Case("function with type hints", "pyfunc", "python_model", _function, None),
+    Case("function with type hints", "pyfunc", "python_model", _function, None, hinted=True),
 )  # fmt: skip
 
 

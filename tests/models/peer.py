@@ -19,7 +19,7 @@ from typing import Any
 sys.path += [p for p in os.environ.get("MLGIT_TEST_FRAMEWORKS", "").split(os.pathsep) if p]
 sys.path.append(str(Path(__file__).parent))
 
-import matrix  # noqa: E402
+import matrix
 
 
 def place(folder: str, case: matrix.Case) -> str:
@@ -33,7 +33,7 @@ def missing(case: matrix.Case) -> str | None:
 def save(ml: Any, case: matrix.Case, path: str) -> dict[str, Any]:
     model, data = case.make(ml)
     signature = {}
-    if case.flavor != "pyfunc" or not isinstance(data, list):
+    if not case.hinted:
         given = case.predict(model, data) if case.predict else None
         signature = {"signature": ml.models.infer_signature(data, given)}
     # Inferring takes MLflow a process and seconds a model.
