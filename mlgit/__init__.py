@@ -55,6 +55,7 @@ _NAMES = {
     "log_table": _FLUENT,
     "log_text": _FLUENT,
     "open": "mlgit.worktree.public",
+    "register_model": "mlgit.models.registry",
     "rename_experiment": _FLUENT,
     "restore_experiment": _FLUENT,
     "restore_run": _FLUENT,
@@ -99,7 +100,6 @@ _LATER = frozenset(
         "openai",
         "projects",
         "pytorch",
-        "register_model",
         "run",
         "search_model_versions",
         "search_registered_models",
@@ -163,6 +163,7 @@ if TYPE_CHECKING:
     )
     from mlgit.exceptions import MlflowException, MlgitException
     from mlgit.models.logged import log_model
+    from mlgit.models.registry import register_model
     from mlgit.tracking import config
     from mlgit.tracking.client import MlflowClient, MlgitClient
     from mlgit.tracking.config import (

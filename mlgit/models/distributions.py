@@ -80,9 +80,9 @@ def _table_of(state: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as f:
             found: dict[str, Any] = json.load(f)
-        if found.get("format") == _FORMAT:
+        if found["format"] == _FORMAT:
             return found
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     found = _read()
     temporary = f"{path}.{os.getpid():x}.tmp"

@@ -41,6 +41,7 @@ class ModelFolder:
         self._call = allow_pickle
         self._allowed: bool | None = None
         self._workspace: Workspace | None = None
+        self._kept = False
         self._fetched: dict[str, str] = {}
         self.model = Model.from_bytes(_mlmodel(source, uri), f"{MLMODEL} of {uri}")
 
@@ -159,6 +160,8 @@ class ModelFolder:
         if self._workspace is None:
             repo = self._source.repo
             self._workspace = Workspace(f"{repo.state_dir}/models" if repo is not None else None)
+            if self._kept:
+                self._workspace.keep()
         return f"{self._workspace.path}/model"
 
     # -- code
@@ -234,6 +237,7 @@ class ModelFolder:
 
     def keep(self) -> None:
         """Leave the files where they are until the interpreter ends."""
+        self._kept = True
         if self._workspace is not None:
             self._workspace.keep()
 
@@ -243,12 +247,12 @@ class ModelFolder:
             return
         try:
             weakref.finalize(owner, self._workspace.close)
-        except TypeError:
-            self.keep()
+        except TypeError:  # nobody can tell when it goes
+            self._workspace.keep()
 
     def close(self) -> None:
         """Remove the files, if they were put there for loading."""
-        if self._workspace is not None:
+        if self._workspace is not None and not self._kept:
             self._workspace.close()
             self._workspace, self._fetched = None, {}  # what is asked for later comes anew
 

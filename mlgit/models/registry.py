@@ -75,3 +75,31 @@ def use(registry: Registry | None) -> None:
     """Set the registry; None goes back to having none."""
     global _registry
     _registry = registry if registry is not None else _None()
+
+
+def register_model(
+    model_uri: str,
+    name: str,
+    await_registration_for: int | None = None,
+    *,
+    tags: dict[str, Any] | None = None,
+) -> Any:
+    """Make a logged model the next version of a registered one.
+
+    Args:
+        model_uri: ``runs:/<run id>/<path>``, or another URI of a model's folder.
+        name: The registered model; made where there is none.
+        await_registration_for: Accepted for MLflow's sake: registering waits for nothing.
+        tags: Of the version.
+
+    Returns:
+        The version.
+
+    Raises:
+        Unsupported: There is no registry.
+        ResourceDoesNotExist: There is no model at the URI.
+    """
+    from mlgit.models.mlmodel import Model
+
+    _registry.check_name(name)
+    return _registry.register(name, model_uri, Model.load(model_uri).run_id, tags)

@@ -77,6 +77,8 @@ def parse(uri: str | os.PathLike[str]) -> ModelUri:
         InvalidParameterValue: It doesn't parse.
     """
     text = validation.check_path(os.fspath(uri))
+    if not text:
+        raise _bad(text, "runs:/<run id>/<path>, models:/<name>/<version>, or a path")
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""
     if scheme == "runs":
