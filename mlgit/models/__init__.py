@@ -11,10 +11,10 @@ _NAMES = {
     "get_model_info": "mlgit.models.mlmodel",
     "infer_signature": "mlgit.models.signature",
     "log_model": "mlgit.models.logged",
-    "predict": "mlgit.models.serving",
+    "predict": "mlgit.models.predicting",
     "set_model": "mlgit.models.code",
     "set_signature": "mlgit.models.signature",
-    "validate_serving_input": "mlgit.models.serving",
+    "validate_serving_input": "mlgit.models.predicting",
 }
 _MODULES = ("enforcement", "examples", "signature")
 
@@ -43,5 +43,5 @@ if TYPE_CHECKING:
     from mlgit.models.code import ModelConfig, set_model
     from mlgit.models.logged import log_model
     from mlgit.models.mlmodel import Model, get_model_info
-    from mlgit.models.serving import predict, validate_serving_input
+    from mlgit.models.predicting import predict, validate_serving_input
     from mlgit.models.signature import ModelSignature, infer_signature, set_signature

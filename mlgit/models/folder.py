@@ -205,16 +205,17 @@ class ModelFolder:
             return None
         from mlgit.models.examples import load_input_example
 
-        return load_input_example(self._example_folder(info), info)
+        schema = self.model.get_input_schema()
+        return load_input_example(self._example_folder(info), info, schema)
 
     def input_example_params(self) -> Any:
         """The params of the example, or None."""
         info = self.model.saved_input_example_info
         if not info:
             return None
-        from mlgit.models.examples import load_input_example_params
+        from mlgit.models.examples import load_example_params
 
-        return load_input_example_params(self._example_folder(info), info)
+        return load_example_params(self._example_folder(info), info)
 
     def serving_input(self) -> str | None:
         """The example as the body of a request to a scoring server, or None."""

@@ -66,7 +66,7 @@ def refused(what: str) -> PermissionDenied:
 
 
 def load_pickle(path: str, allow: bool, name: str | None = None) -> Any:
-    """What a pickle, cloudpickle or joblib file holds.
+    """What a pickle holds, whichever pickler wrote it.
 
     Args:
         path: The file.
@@ -82,10 +82,7 @@ def load_pickle(path: str, allow: bool, name: str | None = None) -> Any:
     if not allow:
         raise refused(f"{shown} is a pickle")
     with open(path, "rb") as f:
-        joblib = _is_joblib(f)
         try:
-            if joblib:
-                return _load_joblib(path)
             return _Unpickler(f).load()
         except MlgitException:
             raise
@@ -103,24 +100,6 @@ def load_pickle(path: str, allow: bool, name: str | None = None) -> Any:
                 hint="it is cut short, isn't a pickle, or was made by other versions of what it "
                 "names: see the model's requirements.txt",
             ) from error
-
-
-def _is_joblib(f: IO[bytes]) -> bool:
-    """Whether a file is compressed, as joblib does it; a pickle begins with a protocol."""
-    start = f.read(6)
-    f.seek(0)
-    magics = (b"\x1f\x8b", b"x\x9c", b"x\x01", b"x\xda", b"BZh", b"\xfd7zXZ", b"\x04\x22M\x18")
-    return start.startswith(magics)
-
-
-def _load_joblib(path: str) -> Any:
-    try:
-        joblib = importlib.import_module("joblib")
-    except ImportError as error:
-        raise MissingDependency(
-            f"{path} was written by joblib, which isn't installed", hint="pip install joblib"
-        ) from error
-    return joblib.load(path)
 
 
 class _Unpickler(pickle.Unpickler):

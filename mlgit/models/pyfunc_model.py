@@ -224,7 +224,7 @@ def load_pyfunc(
         row = folder.pyfunc_row
         config = {**(row.get("config") or {}), **(read_config(model_config) or {})} or None
         loader = row.get("loader_module")
-        if not isinstance(loader, str):
+        if not isinstance(loader, str) or not loader:
             raise CorruptData(f"MLmodel of {folder.uri} names no loader_module")
         flavor = flavors.of_loader(loader)
         folder.add_code(row)

@@ -216,23 +216,21 @@ def _describe(model: Model, folder: str, options: SaveOptions, written: Written)
         model.signature = signature
     if example is None:
         return
-    from mlgit.models.examples import save_example
+    from mlgit.models.examples import save_input_example
 
-    model.saved_input_example_info = save_example(folder, example)
+    saved = save_input_example(folder, example)
+    model.saved_input_example_info = saved.info
     if model.signature is None and written.predict is not None:
-        model.signature = _inferred(folder, model.saved_input_example_info, written.predict)
+        model.signature = _inferred(saved.data, saved.params, written.predict)
 
 
 def _inferred(
-    folder: str,
-    info: dict[str, Any],
+    data: Any,
+    params: dict[str, Any] | None,
     predict: Callable[[Any, dict[str, Any] | None], Any],
 ) -> ModelSignature:
-    from mlgit.models.examples import load_input_example, load_input_example_params
     from mlgit.models.signature import infer_signature
 
-    # As it is kept: what it is loaded as is what the model is going to be given.
-    data, params = load_input_example(folder, info), load_input_example_params(folder, info)
     try:
         output = predict(data, params)
     except MlgitException:

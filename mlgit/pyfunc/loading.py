@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mlgit.exceptions import CorruptData, InvalidParameterValue, MissingDependency
+from mlgit.exceptions import (
+    CorruptData,
+    InvalidParameterValue,
+    MissingDependency,
+    MlgitException,
+)
 from mlgit.models import environment
 from mlgit.models.code import model_of_code
 from mlgit.models.flavors import CODE_LOADER
@@ -54,10 +59,17 @@ def _load_pyfunc(folder: ModelFolder, config: dict[str, Any] | None) -> Predicto
         model = _from_code(folder, row, config)
     else:
         model = folder.load_pickle(row.get("python_model"))
-    model = as_python_model(model, folder.uri)
+    model = as_python_model(model, f"The model at {folder.uri}")
     artifacts = _artifacts(folder, row)
     context = PythonModelContext(artifacts, config)
-    model.load_context(context)
+    try:
+        model.load_context(context)
+    except MlgitException:
+        raise
+    except Exception as error:
+        raise InvalidParameterValue(
+            f"load_context() of the model at {folder.uri} raises {type(error).__name__}: {error}"
+        ) from error
     predictor = Predictor(model, context, bool(artifacts))
     if artifacts:
         # The model may open them whenever it predicts, and outlive the folder.
@@ -84,9 +96,7 @@ def as_python_model(model: Any, name: str) -> PythonModel:
         return model  # type: ignore[no-any-return]
     if callable(model):
         return FunctionModel(model)
-    raise CorruptData(
-        f"The model at {name} is a {type(model).__name__}, neither a PythonModel nor a function"
-    )
+    raise CorruptData(f"{name} is a {type(model).__name__}, neither a PythonModel nor a function")
 
 
 def _artifacts(folder: ModelFolder, row: dict[str, Any]) -> dict[str, str]:

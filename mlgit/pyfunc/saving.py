@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
+from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist
 from mlgit.models import environment, requirements
 from mlgit.models.code import model_of_code, read_config
 from mlgit.models.flavors import CODE_LOADER, PYFUNC
@@ -201,14 +201,14 @@ def _checked(model: Any) -> PythonModel:
         raise InvalidParameterValue(
             f"python_model is the class {model.__name__}", hint="give an instance of it"
         )
-    if not callable(model) and not callable(getattr(model, "predict", None)):
-        raise InvalidParameterValue(
-            f"python_model must be a PythonModel, a function or the path of a file of code, not "
-            f"{type(model).__name__}"
-        )
     if inspect.isfunction(model) and not inspect.signature(model).parameters:
         raise InvalidParameterValue(f"The function {model.__name__} takes no data")
-    return as_python_model(model, "python_model")
+    try:
+        return as_python_model(model, "python_model")
+    except CorruptData as error:
+        raise InvalidParameterValue(
+            error.message, hint="give one, or the path of a file of code that sets one"
+        ) from error
 
 
 def _hinted(model: PythonModel) -> Any:

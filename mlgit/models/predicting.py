@@ -9,72 +9,7 @@ from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist, from_os_error
 from mlgit.models.pyfunc_model import PyFuncModel, load_pyfunc
-
-# The keys of a body, exactly one of which it has (MLflow's scoring protocol).
-KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-
-
-def parse_body(text: str | bytes | dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:
-    """The data and params of a request's JSON body.
-
-    Raises:
-        InvalidParameterValue: It isn't JSON, or hasn't exactly one of the keys of data.
-    """
-    try:
-        body = text if isinstance(text, dict) else json.loads(text)
-    except ValueError as error:
-        raise InvalidParameterValue(f"The input isn't JSON: {error}", "BAD_REQUEST") from error
-    present = [key for key in KEYS if isinstance(body, dict) and key in body]
-    if len(present) != 1:
-        raise InvalidParameterValue(
-            f"The input must have exactly one of the keys {', '.join(KEYS)}; it has "
-            + (", ".join(present) or "none"),
-            "BAD_REQUEST",
-        )
-    params = body.get("params")
-    if params is not None and not isinstance(params, dict):
-        raise InvalidParameterValue("params must be a mapping", "BAD_REQUEST")
-    return _data(present[0], body[present[0]]), params
-
-
-def _data(key: str, value: Any) -> Any:
-    if key == "inputs":
-        return _tensors(value)
-    if key == "instances":
-        return _instances(value)
-    import pandas as pd
-
-    try:
-        if key == "dataframe_split":
-            return pd.DataFrame(**{k: v for k, v in value.items() if k != "index"})
-        return pd.DataFrame(value)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InvalidParameterValue(f"{key} isn't a frame: {error}", "BAD_REQUEST") from error
-
-
-def _instances(value: Any) -> Any:
-    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-        return {name: _tensors([row.get(name) for row in value]) for name in value[0]}
-    return _tensors(value)
-
-
-def _tensors(value: Any) -> Any:
-    import numpy as np
-
-    if isinstance(value, dict):
-        return {name: _tensors(part) for name, part in value.items()}
-    if not isinstance(value, list) or _holds_objects(value):
-        return value
-    try:
-        return np.array(value)
-    except ValueError:
-        return value  # rows of several lengths
-
-
-def _holds_objects(value: list[Any]) -> bool:
-    while value and isinstance(value[0], list):
-        value = value[0]
-    return any(isinstance(item, (dict, str)) or item is None for item in value)
+from mlgit.models.serving import KEYS, parse_serving_input
 
 
 def shown(predictions: Any) -> Any:
@@ -106,8 +41,9 @@ def validate_serving_input(
         InvalidParameterValue: The body can't be right, doesn't fit the signature, or the model
             raises.
     """
-    data, params = parse_body(serving_input)
-    return load_pyfunc(model_uri).predict(data, params=params)
+    model = load_pyfunc(model_uri)
+    data, params = parse_serving_input(serving_input, model.metadata.get_input_schema())
+    return model.predict(data, params=params)
 
 
 def predict(
@@ -146,8 +82,8 @@ def predict(
         raise InvalidParameterValue("Give either input_data or input_path")
     if input_path is not None:
         input_data = _read(input_path)
-    data, params = _loaded(input_data, content_type)
-    model: PyFuncModel = load_pyfunc(model_uri)
+    model = load_pyfunc(model_uri)
+    data, params = _loaded(input_data, content_type, model)
     answer = json.dumps({"predictions": shown(model.predict(data, params=params))}, default=str)
     if output_path is None:
         return answer
@@ -171,7 +107,7 @@ def _read(path: str | os.PathLike[str]) -> str:
         raise InvalidParameterValue(f"{path} isn't text in UTF-8") from error
 
 
-def _loaded(given: Any, content_type: str) -> tuple[Any, dict[str, Any] | None]:
+def _loaded(given: Any, content_type: str, model: PyFuncModel) -> tuple[Any, dict[str, Any] | None]:
     if content_type == "csv" and isinstance(given, str):
         import pandas as pd
 
@@ -179,5 +115,5 @@ def _loaded(given: Any, content_type: str) -> tuple[Any, dict[str, Any] | None]:
     if isinstance(given, (str, bytes)) or (
         isinstance(given, dict) and any(key in given for key in KEYS)
     ):
-        return parse_body(given)
+        return parse_serving_input(given, model.metadata.get_input_schema())
     return given, None
