@@ -133,16 +133,29 @@ def _objects(column: Any, kind: DataType) -> Any:
         return column
     some = bool(column.isna().any())
     found = pd.api.types.infer_dtype(column, skipna=True)
-    if kind is DataType.boolean and found in ("boolean", "empty"):
+    if found == "empty":
+        return _all_missing(column, kind)
+    if kind is DataType.boolean and found == "boolean":
         return column if some else column.astype(bool)
-    if kind is DataType.double and (
-        found == "empty" or found in _FLOATS or (some and found in _INTS)
-    ):
+    if kind is DataType.double and (found in _FLOATS or (some and found in _INTS)):
         return column.astype("float64")
-    if kind in _NUMBERS and found in (*_INTS, *_FLOATS) and not some:
-        return enforce_column(column.infer_objects(), kind)
+    if kind in _NUMBERS and column.dtype == object and not some:
+        numbers = column.infer_objects()
+        # Text becomes a dtype of its own, and is looked at once more to be refused.
+        if numbers.dtype != object:
+            return enforce_column(numbers, kind)
     hint = _MISSING_IN_INTS if some and kind in _NUMBERS and found in _INTS else ""
     raise unlike(column, kind, f"{column.dtype} with values of {found}", hint)
+
+
+def _all_missing(column: Any, kind: DataType) -> Any:
+    import pandas as pd
+
+    if kind in (DataType.integer, DataType.long):
+        raise unlike(column, kind, "nothing but missing values", _MISSING_IN_INTS)
+    if kind is DataType.boolean:
+        return column
+    return pd.Series(float("nan"), index=column.index, name=column.name, dtype=kind.to_pandas())
 
 
 _INTS = ("integer",)

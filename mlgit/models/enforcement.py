@@ -14,7 +14,7 @@ from mlgit.exceptions import InvalidParameterValue
 from mlgit.models.columns import enforce_column, is_right
 from mlgit.models.tensors import enforce_tensors
 from mlgit.types.params import cast_param
-from mlgit.types.schema import AnyType, DataType, ParamSchema, Schema
+from mlgit.types.schema import AnyType, DataType, Map, Object, ParamSchema, Schema
 
 
 def enforce_schema(data: Any, schema: Schema) -> Any:
@@ -145,8 +145,8 @@ def _from_dict(data: dict[Any, Any], schema: Schema) -> Any:
     import pandas as pd
 
     if data and all(isinstance(value, np.ndarray) for value in data.values()):
-        return pd.DataFrame({n: list(v) if v.ndim > 1 else v for n, v in data.items()})
-    if not schema.has_input_names() and len(schema) == 1 and _nested(schema):
+        return pd.DataFrame({n: v.tolist() if v.ndim > 1 else v for n, v in data.items()})
+    if not schema.has_input_names() and isinstance(schema.inputs[0].type, (Map, Object)):
         return pd.DataFrame({0: [data]})
     # Lists of text are values of a row to MLflow, as prompts have them, and so is all that a
     # schema of nested values takes.

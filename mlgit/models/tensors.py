@@ -29,6 +29,7 @@ def enforce_tensors(data: Any, schema: Schema) -> Any:
     if _is_table(data) and hasattr(data, "to_frame"):
         data = data.to_frame()
     if _is_table(data):
+        _check_unique(data)
         _check_names(list(data.columns), specs)
         return {spec.name: _from_column(data[spec.name], spec) for spec in specs}
     if isinstance(data, dict):
@@ -47,6 +48,12 @@ def _is_table(data: Any) -> bool:
         "DataFrame",
         "Series",
     )
+
+
+def _check_unique(frame: Any) -> None:
+    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise InvalidParameterValue(f"Several columns have one name: {twice}")
 
 
 def _listed(specs: list[TensorSpec]) -> str:
@@ -79,7 +86,9 @@ def _array(data: Any, spec: TensorSpec) -> Any:
     fits = len(shape) == len(spec.shape) and all(
         wanted in (-1, size) for size, wanted in zip(shape, spec.shape)
     )
-    if not fits:
+    # Rows of different lengths make objects, and rows that happen to be equal don't.
+    ragged = spec.type.kind == "O" and spec.shape == (-1,)
+    if not fits and not ragged:
         raise InvalidParameterValue(
             f"{_who(spec)} should have the shape {spec.shape}, and {shape} came",
             hint="-1 stands for any number",
@@ -134,13 +143,22 @@ def _from_column(column: Any, spec: TensorSpec) -> Any:
         )
     try:
         array = np.asarray(column.tolist()) if nested else column.to_numpy()
-        return _cast(array, spec, column.name).reshape(spec.shape)
+        found = _cast(array, spec, column.name).reshape(spec.shape)
     except (ValueError, TypeError):
         raise InvalidParameterValue(
             f"The column {column.name!r} can't be made an array of {spec.type} of the shape "
             f"{spec.shape}",
-            hint="each row needs the same number of values",
+            hint=_EQUAL_ROWS,
         ) from None
+    if len(found) != len(column):
+        raise InvalidParameterValue(
+            f"The rows of the column {column.name!r} don't have the shape {spec.shape[1:]}",
+            hint=_EQUAL_ROWS,
+        )
+    return found
+
+
+_EQUAL_ROWS = "each row needs as many values as the shape says"
 
 
 def _cast(array: Any, spec: TensorSpec, name: Any) -> Any:
@@ -148,9 +166,9 @@ def _cast(array: Any, spec: TensorSpec, name: Any) -> Any:
     import numpy as np
 
     wanted = spec.type
-    if array.dtype == wanted or wanted.kind == "O":
+    if array.dtype == wanted:
         return array
-    if wanted.kind in "US":
+    if wanted.kind in "USO":
         return array.astype(wanted)
     if array.dtype == object:
         array = np.asarray(array.tolist())

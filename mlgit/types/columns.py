@@ -80,7 +80,7 @@ def _objects(column: Any) -> Kind:
         return DataType.double if empty else AnyType()
     found = pd.api.types.infer_dtype(values, skipna=False)
     if found in ("integer", "floating", "mixed-integer-float"):
-        return _numbers(values, some)
+        return _numbers(values, some, whole=found == "integer")
     if found in ("datetime", "datetime64", "date") or all(map(_is_date, values)):
         return DataType.datetime
     if found == "string":
@@ -90,7 +90,7 @@ def _objects(column: Any) -> Kind:
     return all_merged(kinds)
 
 
-def _numbers(values: list[Any], some_missing: bool) -> Kind:
+def _numbers(values: list[Any], some_missing: bool, whole: bool) -> Kind:
     import numpy as np
 
     if some_missing:
@@ -100,7 +100,8 @@ def _numbers(values: list[Any], some_missing: bool) -> Kind:
     if dtype == object:
         return DataType.long
     kind = _KINDS.get(dtype.name)
-    if kind is None:
+    # numpy makes floats of whole numbers of more than 63 bits.
+    if kind is None or (whole and dtype.kind == "f"):
         raise InvalidParameterValue(f"Numbers of {dtype}")
     return kind
 

@@ -125,7 +125,10 @@ _NUMPY_KINDS: dict[str, tuple[DataType, ...]] = {
 
 
 def _numpy_name(value: Any) -> str:
-    if not type(value).__module__.startswith("numpy") or getattr(value, "ndim", None) != 0:
+    import sys
+
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.generic):
         return ""
     return dtype_key(value.dtype)
 

@@ -60,11 +60,14 @@ def _scalar(value: Any, dtype: DataType) -> Any:
     if dtype is DataType.datetime:
         return _date(value)
     numpy_name = dtype_key(value.dtype) if type(value).__module__ == "numpy" else type(value)
-    if getattr(value, "ndim", 0) or numpy_name not in _TAKEN[dtype]:
+    if type(value).__name__ == "ndarray" or numpy_name not in _TAKEN[dtype]:
         raise InvalidParameterValue(
             f"{dtype.name} is wanted, and {value!r:.100} ({type(value).__name__}) came"
         )
     plain = value.item() if hasattr(value, "item") else value
+    bits = {DataType.integer: 31, DataType.long: 63}.get(dtype)
+    if bits and not -(2**bits) <= plain < 2**bits:
+        raise InvalidParameterValue(f"{plain} doesn't fit into the {bits + 1} bits of {dtype.name}")
     return float(plain) if dtype in (DataType.float, DataType.double) else plain
 
 
@@ -75,8 +78,10 @@ def _date(given: Any) -> Any:
 
     import numpy as np
 
+    from mlgit.types.infer import is_missing
+
     value = given
-    if isinstance(given, (str, datetime.date, np.datetime64)):
+    if isinstance(given, (str, datetime.date, np.datetime64)) and not is_missing(given):
         if getattr(value, "tzinfo", None) is not None:
             value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
         if hasattr(value, "to_pydatetime"):

@@ -38,7 +38,7 @@ def enforce_value(value: Any, kind: Kind, required: bool = True, where: str = ""
     """
     if isinstance(kind, AnyType):
         return value
-    if is_missing(value) and not (isinstance(value, float) and kind in _FLOAT):
+    if is_missing(value) and not (isinstance(value, float) and _is(kind, _FLOAT)):
         if required and not _of_anything(kind):
             raise _unlike(value, kind, where)
         return None
@@ -50,6 +50,10 @@ def enforce_value(value: Any, kind: Kind, required: bool = True, where: str = ""
         return _array(value, kind, where)
     assert isinstance(kind, DataType)
     return _scalar(value, kind, where)
+
+
+def _is(kind: Kind, among: set[DataType]) -> bool:
+    return isinstance(kind, DataType) and kind in among
 
 
 def _unlike(value: Any, kind: Kind, where: str, hint: str = "") -> InvalidParameterValue:
@@ -102,10 +106,10 @@ def _array(value: Any, kind: Array, where: str) -> Any:
         raise _unlike(value, kind, where, "a list or a numpy array")
     inner = kind.dtype
     # Missing text stays missing; a missing number among floats is NaN.
-    loose = inner in (DataType.string, DataType.datetime)
+    loose = _is(inner, {DataType.string, DataType.datetime})
     found = []
     for at, one in enumerate(value):
-        if one is None and inner in _FLOAT:
+        if one is None and _is(inner, _FLOAT):
             one = float("nan")
         found.append(enforce_value(one, inner, not loose, f"{where}[{at}]"))
     return found
@@ -122,7 +126,7 @@ def _numpy(value: Any, kind: Array, where: str) -> Any:
         import numpy as np
 
         found = _array(value.tolist(), kind, where)
-        return np.asarray(found, dtype=inner.to_numpy() if inner in _FLOAT else object)
+        return np.asarray(found, dtype=inner.to_numpy() if _is(inner, _FLOAT) else object)
     wanted = inner.to_numpy() if isinstance(inner, DataType) else None
     if wanted is None or value.ndim != depth:
         raise _unlike(value, kind, where)
