@@ -174,6 +174,8 @@ def _dates(column: Any) -> Any:
         )
     if not str(column.dtype).startswith(("datetime64", "object", "str")):
         raise unlike(column, DataType.datetime)
+    if str(column.dtype).startswith("datetime64"):
+        return column.astype("datetime64[ns]")
     if column.dtype == object:
         found = pd.api.types.infer_dtype(column, skipna=True)
         if found not in ("datetime", "datetime64", "date", "string", "empty"):

@@ -48,24 +48,27 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
         specs = schema.inputs
         names = _by_place(frame, schema)
     if list(frame.columns) != names:
-        frame = frame[names]
-    changed: dict[Any, Any] = {}
-    for at, (dtype, spec) in enumerate(zip(frame.dtypes, specs)):
-        if not is_right(dtype, spec.type):
-            changed[names[at]] = enforce_column(frame.iloc[:, at], spec.type, spec.required)
-    # A new frame either way: a model may add columns to it.
-    return frame.assign(**changed) if changed and _plain(changed) else _with(frame, changed)
-
-
-def _plain(names: dict[Any, Any]) -> bool:
-    return all(isinstance(name, str) for name in names)
-
-
-def _with(frame: Any, changed: dict[Any, Any]) -> Any:
+        return _made(frame, names, specs)
+    wrong = [at for at, dtype in enumerate(frame.dtypes) if not is_right(dtype, specs[at].type)]
+    if len(wrong) > len(names) // 2:
+        return _made(frame, names, specs)
+    # A new frame even where all is right: a model may add columns to it.
     found = frame.copy(deep=False)
-    for name, column in changed.items():
-        found[name] = column
+    for at in wrong:
+        found[names[at]] = _column(frame, specs[at], names[at])
     return found
+
+
+def _made(frame: Any, names: list[Any], specs: list[Any]) -> Any:
+    """A frame of these columns as their types have them; right ones aren't copied."""
+    import pandas as pd
+
+    found = {name: _column(frame, spec, name) for name, spec in zip(names, specs)}
+    return pd.DataFrame(found, index=frame.index, copy=False)
+
+
+def _column(frame: Any, spec: Any, name: Any) -> Any:
+    return enforce_column(frame[name], spec.type, spec.required)
 
 
 def _takes_anything(schema: Schema) -> bool:
