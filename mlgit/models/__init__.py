@@ -8,15 +8,17 @@ _NAMES = {
     "Model": "mlgit.models.mlmodel",
     "ModelConfig": "mlgit.models.code",
     "ModelSignature": "mlgit.models.signature",
+    "convert_input_example_to_serving_input": "mlgit.models.examples",
     "get_model_info": "mlgit.models.mlmodel",
     "infer_signature": "mlgit.models.signature",
     "log_model": "mlgit.models.logged",
     "predict": "mlgit.models.predicting",
     "set_model": "mlgit.models.code",
     "set_signature": "mlgit.models.signature",
+    "validate_schema": "mlgit.models.enforcement",
     "validate_serving_input": "mlgit.models.predicting",
 }
-_MODULES = ("enforcement", "examples", "signature")
+_MODULES = ("enforcement", "examples", "serving", "signature")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 
@@ -39,8 +41,10 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from mlgit.models import enforcement, examples, signature
+    from mlgit.models import enforcement, examples, serving, signature
     from mlgit.models.code import ModelConfig, set_model
+    from mlgit.models.enforcement import validate_schema
+    from mlgit.models.examples import convert_input_example_to_serving_input
     from mlgit.models.logged import log_model
     from mlgit.models.mlmodel import Model, get_model_info
     from mlgit.models.predicting import predict, validate_serving_input

@@ -35,9 +35,9 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
     """
     if schema.is_tensor_spec():
         return enforce_tensors(data, schema)
-    if _takes_anything(schema):
+    if takes_anything(schema):
         return data
-    frame = _frame(data, schema)
+    frame = as_frame(data, schema)
     if not frame.columns.is_unique:
         twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
         raise InvalidParameterValue(f"Several columns have one name: {twice}")
@@ -71,8 +71,21 @@ def _column(frame: Any, spec: Any, name: Any) -> Any:
     return enforce_column(frame[name], spec.type, spec.required)
 
 
-def _takes_anything(schema: Schema) -> bool:
-    """The schema of data whose types couldn't be told: one input, of any type."""
+def validate_schema(data: Any, expected_schema: Schema) -> None:
+    """Check that data fits a schema.
+
+    Args:
+        data: As :func:`enforce_schema` takes it.
+        expected_schema: The schema.
+
+    Raises:
+        InvalidParameterValue: It doesn't fit.
+    """
+    enforce_schema(data, expected_schema)
+
+
+def takes_anything(schema: Schema) -> bool:
+    """Whether it's the schema of data whose types couldn't be told: one input, of any type."""
     return (
         len(schema) == 1
         and schema.inputs[0].name is None
@@ -109,8 +122,16 @@ def _by_place(frame: Any, schema: Schema) -> list[Any]:
     return list(frame.columns[: len(schema)])
 
 
-def _frame(data: Any, schema: Schema) -> Any:
-    """The input as a frame."""
+def as_frame(data: Any, schema: Schema) -> Any:
+    """A model's input as a frame, its values as they are.
+
+    Args:
+        data: As :func:`enforce_schema` takes it.
+        schema: A schema of columns.
+
+    Raises:
+        InvalidParameterValue: No frame can be made of it.
+    """
     import numpy as np
     import pandas as pd
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist, from_os_error
 from mlgit.models.pyfunc_model import PyFuncModel, load_pyfunc
-from mlgit.models.serving import KEYS, parse_serving_input
+from mlgit.models.serving import parse_serving_input
 
 
 def shown(predictions: Any) -> Any:
@@ -112,8 +112,6 @@ def _loaded(given: Any, content_type: str, model: PyFuncModel) -> tuple[Any, dic
         import pandas as pd
 
         return pd.read_csv(io.StringIO(given)), None
-    if isinstance(given, (str, bytes)) or (
-        isinstance(given, dict) and any(key in given for key in KEYS)
-    ):
+    if isinstance(given, (str, bytes, dict)):
         return parse_serving_input(given, model.metadata.get_input_schema())
     return given, None

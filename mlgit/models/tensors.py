@@ -143,7 +143,7 @@ def _from_column(column: Any, spec: TensorSpec) -> Any:
         )
     try:
         array = np.asarray(column.tolist()) if nested else column.to_numpy()
-        found = _cast(array, spec, column.name).reshape(spec.shape)
+        found = cast_array(array, spec.type, f"The column {column.name!r}").reshape(spec.shape)
     except (ValueError, TypeError):
         raise InvalidParameterValue(
             f"The column {column.name!r} can't be made an array of {spec.type} of the shape "
@@ -161,29 +161,35 @@ def _from_column(column: Any, spec: TensorSpec) -> Any:
 _EQUAL_ROWS = "each row needs as many values as the shape says"
 
 
-def _cast(array: Any, spec: TensorSpec, name: Any) -> Any:
-    """The array with the spec's dtype. MLflow casts whatever comes; numbers survive it here."""
+def cast_array(array: Any, wanted: Any, what: str) -> Any:
+    """An array with another dtype, where its values survive that.
+
+    Args:
+        array: A numpy array.
+        wanted: The dtype.
+        what: Whose values they are, at the beginning of a sentence, for the error.
+
+    Raises:
+        InvalidParameterValue: They don't; MLflow cuts them then.
+    """
     import numpy as np
 
-    wanted = spec.type
     if array.dtype == wanted:
         return array
     if wanted.kind in "USO":
         return array.astype(wanted)
     if array.dtype == object:
         array = np.asarray(array.tolist())
-    if array.dtype.kind == "O" and all(one is None or isinstance(one, float) for one in array.flat):
+    if array.dtype == object and all(v is None or type(v) in (int, float) for v in array.flat):
         array = array.astype("float64")
-    kept = array.dtype.kind in "biufc" and wanted.kind in "biufc"
-    if kept and not np.can_cast(array.dtype, wanted, "same_kind"):
-        with np.errstate(invalid="ignore"):
-            kept = bool(np.array_equal(array.astype(wanted), array))
-    elif kept and wanted.kind in "iu":
-        kept = bool(np.array_equal(array.astype(wanted), array))
-    if not kept and array.dtype.kind != wanted.kind:
-        raise InvalidParameterValue(
-            f"The column {name!r} should be {wanted}, and {array.dtype} came"
-        )
-    if not kept:
-        raise InvalidParameterValue(f"The column {name!r} has values that {wanted} can't hold")
-    return array.astype(wanted)
+    if array.dtype.kind not in "biufc" or wanted.kind not in "biufc":
+        if array.dtype.kind != wanted.kind:
+            raise InvalidParameterValue(f"{what} should be {wanted}, and {array.dtype} came")
+        return array.astype(wanted)
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = array.astype(wanted)
+    # A smaller float may round, and nothing else may change.
+    rounds = wanted.kind in "fc" and np.can_cast(array.dtype, wanted, "same_kind")
+    if not rounds and not np.array_equal(cast, array):
+        raise InvalidParameterValue(f"{what} has values that {wanted} can't hold")
+    return cast

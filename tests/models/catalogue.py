@@ -7,6 +7,7 @@ import datetime
 import decimal
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def inputs() -> dict[str, Thunk]:
     """Name → what makes the data to infer a schema from."""
     found: dict[str, Thunk] = {}
     for dtype in DTYPES:
-        make = lambda dtype=dtype: array(dtype)
+        make: Thunk = partial(array, dtype)
         found[f"np1 {dtype}"] = make
         found[f"np2 {dtype}"] = lambda make=make: np.stack([make(), make()])
         found[f"np3 {dtype}"] = lambda make=make: np.stack([np.stack([make(), make()])] * 4)
@@ -219,8 +220,8 @@ def inputs() -> dict[str, Thunk]:
         "frame empty": lambda: frame(),
         "frame index": lambda: frame({"a": [1.5, 2]}, index=pd.Index(["x", "y"], name="i")),
         "frame np names": lambda: frame([[1, 2]], columns=np.array([5, 6])),
-        "empty list": lambda: [],
-        "empty dict": lambda: {},
+        "empty list": list,
+        "empty dict": dict,
         "empty tuple": lambda: (),
         "list of empty list": lambda: [[]],
         "dict scalars": lambda: {"a": 1, "b": "x", "c": 1.5, "d": True, "e": None},

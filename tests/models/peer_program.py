@@ -7,9 +7,11 @@ import importlib
 import json
 import logging
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
 import enforced
+import served
 
 from mlgit.exceptions import MlgitException
 
@@ -28,10 +31,10 @@ MODULES = ("mlflow", "mlgit")
 def main(target: str) -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    found: dict[str, list[Any]] = {}
-    for module in MODULES:
-        for name, outcome in _run(module).items():
-            found.setdefault(name, []).append(outcome)
+    theirs, ours = map(_run, MODULES)
+    names = {**theirs, **ours}
+    # Files of an example that only one of them takes.
+    found = {name: [theirs.get(name, "none"), ours.get(name, "none")] for name in names}
     Path(target).write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -42,15 +45,15 @@ def _run(module: str) -> dict[str, Any]:
     for name, make in catalogue.inputs().items():
         found[f"infer {name}"] = _inferred(signature.infer_signature, make)
         found[f"output {name}"] = _outcome(
-            lambda: signature.infer_signature(model_output=make()).to_dict()["outputs"]
+            lambda make=make: signature.infer_signature(model_output=make()).to_dict()["outputs"]
         )
     for name, default in catalogue.params().items():
         found[f"params {name}"] = _outcome(
-            lambda: signature.infer_signature(params={"p": default}).to_dict()["params"]
+            lambda d=default: signature.infer_signature(params={"p": d}).to_dict()["params"]
         )
     enforce, enforce_params = _enforcement(module)
     for name, make, schema in _cases(types):
-        found[name] = _outcome(lambda: _shown(enforce(make(), schema)))
+        found[name] = _outcome(lambda m=make, s=schema: _shown(enforce(m(), s)))
     for kind in enforced.SCALARS:
         if kind == "binary":
             continue
@@ -59,9 +62,77 @@ def _run(module: str) -> dict[str, Any]:
             schema = types.ParamSchema([spec])
             for name, value in catalogue.params().items():
                 found[f"param {kind}{'s' if shape else ''} <- {name}"] = _outcome(
-                    lambda: _shown(enforce_params({"p": value}, schema)["p"])
+                    lambda v=value, s=schema: _shown(enforce_params({"p": v}, s)["p"])
                 )
+    return found | _examples(module) | _requests(module, types)
+
+
+def _examples(module: str) -> dict[str, Any]:
+    """What is written for an example; the other loads it, and it's loaded by who wrote it."""
+    found = {}
+    for name, make in served.examples().items():
+        with tempfile.TemporaryDirectory() as folder:
+            info = _outcome(lambda make=make, folder=folder: _save(module, make(), folder))
+            found[f"example {name}"] = info
+            if info == "refused":
+                continue
+            for file in ("input_example.json", "serving_input_example.json"):
+                found[f"example {name} {file}"] = (Path(folder) / file).read_text(encoding="utf-8")
+            for reader in MODULES:
+                loaded = _outcome(lambda r=reader, f=folder, i=info: _load(r, f, i))
+                who = "itself" if reader == module else "the other"
+                found[f"example {name} loaded by {who}"] = loaded
     return found
+
+
+def _save(module: str, example: Any, folder: str) -> dict[str, str]:
+    if module == "mlgit":
+        from mlgit.models.examples import save_input_example
+
+        return save_input_example(folder, example).info
+    from mlflow.models import Model
+    from mlflow.models.utils import _save_example
+
+    model = Model()
+    _save_example(model, example, folder)
+    return dict(model.saved_input_example_info)
+
+
+def _load(module: str, folder: str, info: dict[str, str]) -> str:
+    if module == "mlgit":
+        from mlgit.models.examples import load_example_params, load_input_example
+
+        return _shown([load_input_example(folder, info), load_example_params(folder, info)])
+    from mlflow.models import Model
+
+    model = Model(saved_input_example_info=info)
+    return _shown([model.load_input_example(folder), model.load_input_example_params(folder)])
+
+
+def _requests(module: str, types: Any) -> dict[str, Any]:
+    """What a request becomes once it's parsed and held against the schema."""
+    enforce, _ = _enforcement(module)
+    found = {}
+    for schema_name, schema in served.schemas(types).items():
+        for name, payload in served.requests().items():
+            found[f"request ({schema_name}) <- {name}"] = _outcome(
+                lambda p=payload, s=schema: _shown(_answered(module, p, s, enforce))
+            )
+    return found
+
+
+def _answered(module: str, payload: Any, schema: Any, enforce: Callable[..., Any]) -> list[Any]:
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    if module == "mlgit":
+        from mlgit.models.serving import parse_serving_input
+
+        data, params = parse_serving_input(text, schema)
+    else:
+        from mlflow.pyfunc.scoring_server import _parse_json_data
+
+        parsed = _parse_json_data(text, "", schema)
+        data, params = parsed.data, parsed.params
+    return [data if schema is None else enforce(data, schema), params]
 
 
 def _enforcement(module: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -86,13 +157,16 @@ def _cases(types: Any) -> list[tuple[str, Callable[[], Any], Any]]:
             for value in enforced.values():
                 if required or value is None or isinstance(value, float):
                     title = f"{name}{'' if required else '?'} <- value {_shown(value)}"
-                    # Made anew: MLflow changes the objects that it's given.
-                    make = lambda v=value: pd.DataFrame({"x": catalogue.objects([_fresh(v)])})
-                    cases.append((title, make, schema))
+                    cases.append((title, partial(_frame_of, value), schema))
     for schema_name, schema in enforced.schemas(types).items():
         for name, make in enforced.data().items():
-            cases.append((f"[{schema_name}] <- {name}", make, schema))
+            cases.append((f"({schema_name}) <- {name}", make, schema))
     return cases
+
+
+def _frame_of(value: Any) -> pd.DataFrame:
+    """A frame with one value in it, made anew: MLflow changes the objects that it's given."""
+    return pd.DataFrame({"x": catalogue.objects([_fresh(value)])})
 
 
 def _fresh(value: Any) -> Any:
@@ -130,14 +204,19 @@ def _shown(found: Any) -> str:
         }
         return f"frame {shown} {found.index.tolist()}"
     if isinstance(found, np.ndarray):
-        return f"array {found.dtype.name} {found.shape} {_shown(found.tolist())}"
+        name = {"U": "str", "S": "bytes"}.get(found.dtype.kind, found.dtype.name)
+        return f"array {name} {found.shape} {_shown(found.tolist())}"
+    if isinstance(found, pd.Series):
+        return f"series {found.name!r} {found.dtype} {_shown(found.tolist())}"
     if hasattr(found, "toarray"):
         return f"{type(found).__name__} {_shown(found.toarray())}"
     if isinstance(found, dict):
         return "{" + ", ".join(f"{name!r}: {_shown(one)}" for name, one in found.items()) + "}"
     if isinstance(found, list):
         return "[" + ", ".join(map(_shown, found)) + "]"
-    return repr(found.item() if isinstance(found, np.generic) else found)
+    plain = found.item() if isinstance(found, np.generic) else found
+    # Their own text has an address in it.
+    return "object" if type(plain) is object else repr(plain)
 
 
 if __name__ == "__main__":
