@@ -11,6 +11,9 @@ from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist, from_o
 from mlgit.models.pyfunc_model import PyFuncModel, load_pyfunc
 from mlgit.models.serving import parse_serving_input
 
+# A dict with one of these is a request's body; another is data.
+_BODY = {"dataframe_split", "dataframe_records", "instances", "inputs"}
+
 
 def shown(predictions: Any) -> Any:
     """Predictions as JSON can hold them."""
@@ -112,6 +115,6 @@ def _loaded(given: Any, content_type: str, model: PyFuncModel) -> tuple[Any, dic
         import pandas as pd
 
         return pd.read_csv(io.StringIO(given)), None
-    if isinstance(given, (str, bytes, dict)):
+    if isinstance(given, (str, bytes)) or (isinstance(given, dict) and given.keys() & _BODY):
         return parse_serving_input(given, model.metadata.get_input_schema())
     return given, None

@@ -23,3 +23,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """The cache of environments is read once for all tests, and isn't the person's."""
     cache = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(cache))
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What loading a model puts on ``sys.path`` is off it after the test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,14 +235,10 @@ def test_as_of_any_revision(in_repo: Path, git: Callable[..., str]) -> None:
 
 def test_as_data_of_a_revision(in_repo: Path, git: Callable[..., str]) -> None:
     """The folder isn't in Git: a pointer names it."""
-    from mlgit.worktree import add as adding
-    from mlgit.worktree.place import DEFAULT_LINKS
-
-    del DEFAULT_LINKS
     Path("words.txt").write_text("data")
     mlgit.pyfunc.save_model("big", python_model=Reader(), artifacts={"words": "words.txt"})
     done = subprocess.run(
-        [os.sys.executable, "-m", "mlgit", "add", "big"],  # type: ignore[attr-defined]
+        [sys.executable, "-m", "mlgit", "add", "big"],
         cwd=in_repo,
         env={**os.environ, "PYTHONPATH": str(Path(mlgit.__file__).parents[1])},
         capture_output=True,
@@ -249,7 +246,6 @@ def test_as_data_of_a_revision(in_repo: Path, git: Callable[..., str]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert adding is not None
     git(in_repo, "add", "big.mlgit", ".gitignore")
     git(in_repo, "commit", "-qm", "big")
     assert mlgit.pyfunc.load_model("mlgit:/main/big").predict(None) == "data"
