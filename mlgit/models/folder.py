@@ -125,7 +125,11 @@ class ModelFolder:
         name = self._inside(path)
         if not self.allows_code:
             raise refused(f"{name} of {self.uri} is a pickle")
-        return load_pickle(self.file(name), self.allows_code, f"{name} of {self.uri}")
+        if self._source.local is not None:
+            self._real(name)
+        stream = self._source.open(name) or open(self.file(name), "rb")
+        with stream:
+            return load_pickle(stream, self.allows_code, f"{name} of {self.uri}")
 
     def _inside(self, path: object) -> str:
         text = path if isinstance(path, str) else ""

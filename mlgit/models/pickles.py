@@ -65,11 +65,11 @@ def refused(what: str) -> PermissionDenied:
     )
 
 
-def load_pickle(path: str, allow: bool, name: str | None = None) -> Any:
+def load_pickle(file: str | IO[bytes], allow: bool, name: str | None = None) -> Any:
     """What a pickle holds, whichever pickler wrote it.
 
     Args:
-        path: The file.
+        file: Its path, or it itself, open for reading.
         allow: Whether pickles may be loaded.
         name: What errors call the file; its path where None.
 
@@ -78,28 +78,28 @@ def load_pickle(path: str, allow: bool, name: str | None = None) -> Any:
         CorruptData: The file is cut short or isn't a pickle.
         MissingDependency: What it names isn't installed.
     """
-    shown = name or path
+    shown = name or str(file)
     if not allow:
         raise refused(f"{shown} is a pickle")
-    with open(path, "rb") as f:
-        try:
-            return _Unpickler(f).load()
-        except MlgitException:
-            raise
-        except ModuleNotFoundError as error:
-            raise MissingDependency(
-                f"{shown} needs the module {error.name}, which isn't installed",
-                hint="the model's requirements.txt names what to install; a module of your own "
-                "belongs into code_paths",
-            ) from error
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise CorruptData(
-                f"{shown} can't be loaded: {type(error).__name__}: {error}",
-                hint="it is cut short, isn't a pickle, or was made by other versions of what it "
-                "names: see the model's requirements.txt",
-            ) from error
+    if isinstance(file, str):
+        with open(file, "rb") as f:
+            return load_pickle(f, allow, shown)
+    try:
+        return _Unpickler(file).load()
+    except (MlgitException, MemoryError):
+        raise
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{shown} needs the module {error.name}, which isn't installed",
+            hint="the model's requirements.txt names what to install; a module of your own "
+            "belongs into code_paths",
+        ) from error
+    except Exception as error:
+        raise CorruptData(
+            f"{shown} can't be loaded: {type(error).__name__}: {error}",
+            hint="it is cut short, isn't a pickle, or was made by other versions of what it "
+            "names: see the model's requirements.txt",
+        ) from error
 
 
 class _Unpickler(pickle.Unpickler):

@@ -6,9 +6,10 @@ fetched that isn't asked for, and what comes from a repository is checked agains
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from mlgit.exceptions import (
     InvalidParameterValue,
@@ -21,6 +22,7 @@ from mlgit.exceptions import (
 from mlgit.git import Repository
 from mlgit.models import registry, uris
 from mlgit.objects import Entry, LocalObjects
+from mlgit.objects.copying import CHUNK
 from mlgit.objects.tree import find
 from mlgit.store.absent import bring, bring_manifest
 
@@ -45,6 +47,14 @@ class Source(Protocol):
 
         Raises:
             ResourceDoesNotExist: There is no such file.
+        """
+
+    def open(self, path: str) -> BinaryIO | None:
+        """A file's bytes as a stream, verified already; None where it has to be fetched first.
+
+        Raises:
+            ResourceDoesNotExist: There is no such file.
+            CorruptData: Its bytes aren't what their digest says.
         """
 
     def fetch(self, path: str, target: str, *, copy: bool = False) -> None:
@@ -112,6 +122,9 @@ class LocalSource:
         except OSError as error:
             raise from_os_error(error, f"read {self.local}/{path}") from error
 
+    def open(self, path: str) -> BinaryIO | None:
+        return open(f"{self.local}/{path}", "rb")
+
     def fetch(self, path: str, target: str, *, copy: bool = False) -> None:
         import shutil
 
@@ -147,6 +160,16 @@ class RunSource:
             raise _nothing(path, self._name)
         bring(self._repo, self._objects, [found])
         return self._objects.read(found.sha256)
+
+    def open(self, path: str) -> BinaryIO | None:
+        found = self._find(path)
+        if not isinstance(found, Entry):
+            raise _nothing(path, self._name)
+        bring(self._repo, self._objects, [found])
+        stream = self._objects.open(found.sha256)
+        if not self._objects.is_whole(found.sha256) and _digest(stream) != found.sha256:
+            raise self._objects.damaged(found.sha256)
+        return stream
 
     def fetch(self, path: str, target: str, *, copy: bool = False) -> None:
         found = self._find(path)
@@ -194,6 +217,9 @@ class RevisionSource:
 
         return read_file(self._source, self._below(path))
 
+    def open(self, path: str) -> BinaryIO | None:
+        return None
+
     def fetch(self, path: str, target: str, *, copy: bool = False) -> None:
         from mlgit.worktree.elsewhere import get
 
@@ -233,6 +259,9 @@ class UrlSource:
     def read(self, path: str) -> bytes:
         found: bytes = self._do("read", path, lambda p: self._fs.cat_file(p))
         return found
+
+    def open(self, path: str) -> BinaryIO | None:
+        return None
 
     def fetch(self, path: str, target: str, *, copy: bool = False) -> None:
         # With the slash, what is below the folder and not the folder itself.
@@ -312,6 +341,15 @@ def place(
             objects.checkout(entry, path, "auto" if copy else "hardlink")
         except Unsupported:
             objects.checkout(entry, path)
+
+
+def _digest(stream: BinaryIO) -> str:
+    """The SHA-256 of a stream, which stands at its beginning before and afterwards."""
+    digest = hashlib.sha256()
+    while data := stream.read(CHUNK):
+        digest.update(data)
+    stream.seek(0)
+    return digest.hexdigest()
 
 
 def _nothing(path: str, where: str) -> ResourceDoesNotExist:
