@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import large  # noqa: F401  # registers its rows
+import models  # noqa: F401
 import report
 from peers import Unavailable, Workspace, find_peers, version_of
 from rows import ROWS, Context, Result, Row

@@ -198,6 +198,67 @@ def import_only(mlflow: Any) -> Numbers:
     return {"loaded": [name for name in heavy if name in sys.modules]}
 
 
+def _wine() -> tuple[Any, Any]:
+    from sklearn.datasets import load_wine
+    from sklearn.linear_model import LogisticRegression
+
+    data, target = load_wine(return_X_y=True, as_frame=True)
+    return LogisticRegression(max_iter=50).fit(data, target), data
+
+
+def log_model(mlflow: Any, repeats: int) -> Numbers:
+    """A small model of scikit-learn's with a signature and no example."""
+    model, data = _wine()
+    signature = mlflow.models.infer_signature(data, model.predict(data))
+    clock = Clock()
+    for _ in range(repeats):
+        with mlflow.start_run():
+            clock.time(lambda: mlflow.sklearn.log_model(model, "model", signature=signature))
+    return clock.numbers()
+
+
+def load_model(mlflow: Any, repeats: int) -> Numbers:
+    """The same model, by its run."""
+    model, _ = _wine()
+    with mlflow.start_run() as run:
+        mlflow.sklearn.log_model(model, "model", **_portable(mlflow))
+    uri = f"runs:/{run.info.run_id}/model"
+    mlflow.sklearn.load_model(uri)
+    clock = Clock()
+    for _ in range(repeats):
+        clock.time(lambda: mlflow.sklearn.load_model(uri))
+    return clock.numbers()
+
+
+def predict(mlflow: Any, repeats: int, rows: int, columns: int) -> Numbers:
+    """A frame through the pyfunc face of a model that gives back a column."""
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame(np.random.default_rng(1).normal(size=(rows, columns)))
+    frame.columns = [f"column {number}" for number in range(columns)]
+    signature = mlflow.models.infer_signature(frame, frame["column 0"])
+
+    def first(model_input):  # no type hints: they would be the signature
+        return model_input["column 0"]
+
+    with mlflow.start_run() as run:
+        mlflow.pyfunc.log_model(
+            "model", python_model=first, signature=signature, pip_requirements=["pandas"]
+        )
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    model.predict(frame)
+    clock = Clock()
+    for _ in range(repeats):
+        clock.time(lambda: model.predict(frame))
+    return clock.numbers()
+
+
+def _portable(mlflow: Any) -> dict[str, Any]:
+    """Both as cloudpickle: MLflow 3 writes skops unless it is told."""
+    return {"serialization_format": "cloudpickle", "pip_requirements": ["scikit-learn"]}
+
+
 TASKS: dict[str, Callable[..., Numbers]] = {
     task.__name__: task
     for task in (
@@ -211,6 +272,9 @@ TASKS: dict[str, Callable[..., Numbers]] = {
         first_search,
         artifacts,
         import_only,
+        log_model,
+        load_model,
+        predict,
     )
 }
 
