@@ -130,7 +130,7 @@ def __getattr__(name: str) -> Any:
         value = importlib.import_module(_MODULES[name])
     elif name in _LATER:
         raise AttributeError(
-            f"module 'mlgit' has no attribute {name!r}: models, the registry, projects, serving, "
+            f"module 'mlgit' has no attribute {name!r}: the registry, projects, serving, "
             "traces and autologging aren't in this version"
         )
     elif name in _INNER or name.startswith("_"):

@@ -111,6 +111,16 @@ def _sklearn(ml: ModuleType) -> tuple[Any, Any]:
     return make_pipeline(StandardScaler(), forest).fit(data, data["a"] > 0), data
 
 
+def _sklearn_linear(ml: ModuleType) -> tuple[Any, Any]:
+    """Without trees, which skops doesn't trust."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    data = _frame()
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(data, data["a"] > 0), data
+
+
 def _sklearn_own_class(ml: ModuleType) -> tuple[Any, Any]:
     """A class of a script's own, which cloudpickle keeps by value."""
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -178,7 +188,7 @@ CASES = (
          {"serialization_format": "pickle"}),
     Case("sklearn, a class of one's own", "sklearn", "sk_model", _sklearn_own_class, _predict,
          ("sklearn",), theirs={"serialization_format": "cloudpickle"}),
-    Case("sklearn, skops", "sklearn", "sk_model", _sklearn, _predict, ("sklearn", "skops"),
+    Case("sklearn, skops", "sklearn", "sk_model", _sklearn_linear, _predict, ("sklearn", "skops"),
          {"serialization_format": "skops"}, pickled=False,
          notes={"2 to ours": "it has no skops", "ours to 2": "it has no skops"}),
     Case("PythonModel", "pyfunc", "python_model", _python_model, None),
