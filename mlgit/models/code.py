@@ -61,12 +61,26 @@ def copy_code(code_paths: Sequence[str | os.PathLike[str]] | None, folder: str) 
 
 
 def add_to_path(folder: str) -> bool:
-    """Put a folder of code first on ``sys.path``; whether it wasn't there."""
+    """Put a folder of code first on ``sys.path``; whether it wasn't there.
+
+    Modules of its names that came with another model are forgotten, so that each model gets its
+    own; a model that is loaded already keeps what it has.
+    """
     if folder in sys.path:
         return False
+    tops = {name.removesuffix(".py") for name in os.listdir(folder)}
+    for name, module in list(sys.modules.items()):
+        place = getattr(module, "__file__", None) or ""
+        if name.split(".")[0] in tops and place.startswith(tuple(_added)):
+            del sys.modules[name]
     sys.path.insert(0, folder)
+    _added.append(folder.rstrip("/") + "/")
     importlib.invalidate_caches()
     return True
+
+
+# Folders of models' code, each with its slash.
+_added: list[str] = []
 
 
 def set_model(model: Any) -> None:

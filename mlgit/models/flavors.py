@@ -7,6 +7,7 @@ framework is imported to recognise its models: their classes say where they come
 from __future__ import annotations
 
 import importlib
+import os
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -39,11 +40,9 @@ class Flavor:
 FLAVORS = {row.name: row for row in (Flavor("sklearn", "mlflow.sklearn", ("sklearn",), "sklearn"),)}
 PYFUNC = Flavor("pyfunc", "mlflow.pyfunc.model", ("mlgit.pyfunc", "mlflow.pyfunc"))
 CODE_LOADER = "mlflow.pyfunc.loaders.code_model"
-# Modules whose name in ``import`` isn't that of a flavor's extra.
 _LOADERS = {row.loader: row for row in FLAVORS.values()} | {
     PYFUNC.loader: PYFUNC,
     CODE_LOADER: PYFUNC,
-    # Where MLflow before 1.0 and later has the same.
     "mlflow.pyfunc": PYFUNC,
 }
 
@@ -77,8 +76,8 @@ def of_model(model: Any) -> Flavor:
     Raises:
         InvalidParameterValue: It belongs to none.
     """
-    if isinstance(model, (types.FunctionType, types.MethodType)):
-        return PYFUNC
+    if isinstance(model, (types.FunctionType, types.MethodType, str, os.PathLike)):
+        return PYFUNC  # a path is that of a file of code
     for base in type(model).__mro__:
         for row in (*FLAVORS.values(), PYFUNC):
             if _is_below(base.__module__, row.roots):

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist
+from mlgit.exceptions import (
+    CorruptData,
+    InvalidParameterValue,
+    MlgitException,
+    ResourceDoesNotExist,
+)
+from mlgit.git import Repository
 from mlgit.models.mlmodel import MLMODEL, Model
 from mlgit.models.pickles import load_pickle, refused
 from mlgit.models.policy import allows_pickle
@@ -162,8 +168,7 @@ class ModelFolder:
 
     def _folder(self) -> str:
         if self._workspace is None:
-            repo = self._source.repo
-            self._workspace = Workspace(f"{repo.state_dir}/models" if repo is not None else None)
+            self._workspace = _workspace(self._source.repo)
             if self._kept:
                 self._workspace.keep()
         return f"{self._workspace.path}/model"
@@ -260,6 +265,15 @@ class ModelFolder:
         if self._workspace is not None and not self._kept:
             self._workspace.close()
             self._workspace, self._fetched = None, {}  # what is asked for later comes anew
+
+
+def _workspace(repo: Repository | None) -> Workspace:
+    if repo is not None:
+        try:
+            return Workspace(f"{repo.state_dir}/models")
+        except MlgitException:
+            pass  # a repository that may only be read
+    return Workspace()
 
 
 def _above(name: str) -> Iterator[str]:

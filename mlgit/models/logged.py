@@ -44,7 +44,7 @@ class LogOptions(SaveOptions, total=False):
     model_id: str | None
 
 
-_LOG_ONLY = LogOptions.__annotations__.keys() - SaveOptions.__annotations__.keys()
+_LOG_ONLY = LogOptions.__optional_keys__ - SaveOptions.__optional_keys__
 
 
 def log(
@@ -102,7 +102,7 @@ def log(
     return ModelInfo(model, registered_model_version=version)
 
 
-_SAVE = SaveOptions.__annotations__.keys()
+_SAVE = SaveOptions.__optional_keys__
 
 
 def _folder_of(artifact_path: str | None, name: str | None) -> str:

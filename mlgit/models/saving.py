@@ -126,7 +126,7 @@ def check_options(options: SaveOptions) -> None:
         InvalidParameterValue: One isn't known, or has the wrong type.
         ResourceDoesNotExist: A file that one names isn't there.
     """
-    unknown = sorted(options.keys() - SaveOptions.__annotations__.keys())
+    unknown = sorted(options.keys() - SaveOptions.__optional_keys__)
     if unknown:
         raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
     environment.parse(

@@ -324,3 +324,12 @@ def test_on_another_device_files_are_copied(reader: Any, monkeypatch: pytest.Mon
     loaded = mlgit.pyfunc.load_model(reader.model_uri)
     assert loaded.predict(None) == "hey"
     assert os.stat(loaded.unwrap_python_model().path).st_nlink == 1
+
+
+def test_a_repository_that_may_only_be_read(reader: Any, in_repo: Path) -> None:
+    """What can't be put beside the objects is put where the system has its temporary files."""
+    (in_repo / ".git" / "mlgit" / "models").rmdir()
+    (in_repo / ".git" / "mlgit" / "models").write_text("in the way")
+    loaded = mlgit.pyfunc.load_model(reader.model_uri)
+    assert loaded.predict(None) == "hey"
+    assert str(in_repo) not in loaded.unwrap_python_model().path

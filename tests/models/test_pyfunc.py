@@ -222,6 +222,28 @@ def test_code_paths(in_repo: Path) -> None:
     assert not os.path.exists(f"{folder}/package_of_code/__pycache__/x.pyc")
 
 
+def test_each_model_has_its_own_code(in_repo: Path) -> None:
+    class Answers(mlgit.pyfunc.PythonModel):
+        def load_context(self, context: Any) -> None:
+            from answer_of_model import answer  # type: ignore[import-not-found]
+
+            self.answer = answer
+
+        def predict(self, context: Any, model_input: Any) -> Any:
+            return self.answer()
+
+    Answers.__module__ = "__main__"
+    for number in (1, 2):
+        Path("answer_of_model.py").write_text(f"def answer(): return {number}\n")
+        mlgit.pyfunc.save_model(
+            f"m{number}", python_model=Answers(), code_paths=["answer_of_model.py"]
+        )
+    os.unlink("answer_of_model.py")
+    first, second = mlgit.pyfunc.load_model("m1"), mlgit.pyfunc.load_model("m2")
+    assert (first.predict(0), second.predict(0)) == (1, 2)
+    del sys.modules["answer_of_model"]
+
+
 def test_code_paths_that_can_not_be_right(in_repo: Path) -> None:
     Path("a").mkdir()
     Path("a/x.py").write_text("")
