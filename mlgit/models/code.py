@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlgit.exceptions import (
@@ -58,6 +58,23 @@ def copy_code(code_paths: Sequence[str | os.PathLike[str]] | None, folder: str) 
         else:
             raise ResourceDoesNotExist(f"code_paths: no such file or folder: {path}")
     return CODE
+
+
+def own_code(modules: Iterable[str]) -> list[str]:
+    """The files and folders, below the working directory, that modules of the person's own are in.
+
+    Args:
+        modules: Full names; what is installed, or isn't imported, counts nothing.
+    """
+    here = os.path.realpath(os.getcwd()) + os.sep
+    found = set()
+    for top in {name.split(".")[0] for name in modules} - {"__main__"}:
+        place = getattr(sys.modules.get(top), "__file__", None)
+        path = os.path.realpath(place) if place else ""
+        if path.startswith(here) and "site-packages" not in path:
+            is_package = os.path.basename(path) == "__init__.py"
+            found.add(os.path.dirname(path) if is_package else path)
+    return sorted(found)
 
 
 def add_to_path(folder: str) -> bool:

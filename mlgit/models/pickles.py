@@ -162,9 +162,11 @@ def dump_pickle(value: Any, path: str, *, by: str = "cloudpickle") -> set[str]:
     with open(path, "wb") as f:
         try:
             return _dump(value, f, by)
-        except (TypeError, AttributeError, ValueError, RecursionError, pickle.PicklingError) as e:
+        except (MlgitException, MemoryError, OSError):
+            raise
+        except Exception as e:  # whatever the model's own __reduce__ raises
             raise InvalidParameterValue(
-                f"The model can't be pickled: {e}",
+                f"The model can't be pickled: {type(e).__name__}: {e}",
                 hint="open files, locks, connections and generators can't be; make them in "
                 "load_context(), or give files as artifacts=",
             ) from e

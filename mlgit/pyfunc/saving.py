@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist
 from mlgit.models import environment, requirements
-from mlgit.models.code import model_of_code, read_config
+from mlgit.models.code import model_of_code, own_code, read_config
 from mlgit.models.flavors import CODE_LOADER, PYFUNC
 from mlgit.models.folder import PYFUNC as ROW
 from mlgit.models.logged import LogOptions, log
@@ -44,6 +44,7 @@ def save_model(
     artifacts: Mapping[str, str] | None = None,
     model_config: str | os.PathLike[str] | dict[str, Any] | None = None,
     streamable: bool | None = None,
+    infer_code_paths: bool = False,
     **options: Unpack[SaveOptions],
 ) -> None:
     """Save a model that is the person's own code.
@@ -58,6 +59,8 @@ def save_model(
         artifacts: Names and URIs or paths of files that the model needs; kept with it.
         model_config: Its configuration: a dict or a YAML file.
         streamable: Whether it has ``predict_stream``; looked up where None.
+        infer_code_paths: Keep the modules that the model's pickle names and that are below the
+            working directory, as ``code_paths`` does.
         options: See ``mlgit.models.saving.SaveOptions``.
 
     Raises:
@@ -77,7 +80,9 @@ def save_model(
             raise InvalidParameterValue(
                 "data_path goes with loader_module", hint="artifacts= keeps files of a model"
             )
-        write = _with_model(python_model, artifacts, config, streamable, options)
+        if infer_code_paths and options.get("code_paths") is not None:
+            raise InvalidParameterValue("Give either code_paths or infer_code_paths")
+        write = _with_model(python_model, artifacts, config, streamable, options, infer_code_paths)
     save(PYFUNC.name, path, write, options)
 
 
@@ -90,14 +95,15 @@ def log_model(
     artifacts: Mapping[str, str] | None = None,
     model_config: str | os.PathLike[str] | dict[str, Any] | None = None,
     streamable: bool | None = None,
+    infer_code_paths: bool = False,
     **options: Unpack[LogOptions],
 ) -> ModelInfo:
     """Log a model that is the person's own code.
 
     Args:
         artifact_path: Its folder in the run; ``name`` means the same.
-        loader_module, data_path, python_model, artifacts, model_config, streamable: As for
-            ``save_model``.
+        loader_module, data_path, python_model, artifacts, model_config, streamable,
+            infer_code_paths: As for ``save_model``.
         options: See ``mlgit.models.logged.LogOptions``.
 
     Raises:
@@ -113,6 +119,7 @@ def log_model(
         artifacts=artifacts,
         model_config=model_config,
         streamable=streamable,
+        infer_code_paths=infer_code_paths,
     )
 
 
@@ -148,6 +155,7 @@ def _with_model(
     config: dict[str, Any] | None,
     streamable: bool | None,
     options: SaveOptions,
+    infer_code: bool,
 ) -> Callable[[str], Written]:
     code = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
     model = _checked(given if code is None else model_of_code(code, config))
@@ -166,6 +174,8 @@ def _with_model(
             row["model_code_path"] = os.path.basename(code)
             _copy(os.path.abspath(code), f"{folder}/{row['model_code_path']}")
             modules = requirements.imports_of_file(code) | {"cloudpickle"}
+        if infer_code:
+            options["code_paths"] = own_code(modules)
         kept = {name: _keep(name, uri, folder) for name, uri in (artifacts or {}).items()}
         if kept:
             row["artifacts"] = kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,6 +138,23 @@ def test_only_what_is_needed_is_fetched(reader: Any) -> None:
     assert "cloudpickle==" in Path(path).read_text()
     with pytest.raises(ResourceDoesNotExist):
         mlgit.pyfunc.load_model(reader.model_uri)
+
+
+def test_only_what_is_needed_comes_from_the_remote(reader: Any, tmp_path: Path) -> None:
+    from mlgit.store import remotes
+
+    store = _store()
+    entries = store.artifact(reader.run_id, "m")
+    assert isinstance(entries, dict)
+    shutil.copytree(store.objects.root, tmp_path / "remote" / "objects")
+    remotes.add(store.repo, "storage", str(tmp_path / "remote"), local=True)
+    shutil.rmtree(f"{store.objects.root}/sha256")
+    assert mlgit.models.get_model_info(reader.model_uri).model_uuid == reader.model_uuid
+    here = {name for name, entry in entries.items() if store.objects.has(entry.sha256)}
+    assert here == {"MLmodel"}
+    assert mlgit.pyfunc.load_model(reader.model_uri).predict(None) == "hey"
+    here = {name for name, entry in entries.items() if store.objects.has(entry.sha256)}
+    assert here == {"MLmodel", "artifacts", "python_model.pkl"}
 
 
 def test_damaged_bytes_are_never_loaded(in_repo: Path) -> None:

@@ -200,6 +200,22 @@ def test_files_are_moved_into_the_store(in_repo: Path, monkeypatch: pytest.Monke
     assert _leftovers(in_repo) == []
 
 
+def test_a_large_model_is_never_wholly_in_our_memory(in_repo: Path) -> None:
+    import tracemalloc
+
+    class Large(Echo):
+        weights = None
+
+    model = Large()
+    model.weights = np.ones(5_000_000)  # type: ignore[assignment]
+    tracemalloc.start()
+    try:
+        mlgit.log_model(model, "m")
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_what_a_killed_process_left_is_removed(
     in_repo: Path, python: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

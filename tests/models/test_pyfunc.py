@@ -28,6 +28,8 @@ from mlgit.models.pickles import dump_pickle, load_pickle
 from mlgit.pyfunc.python_model import FunctionModel, takes_context
 from mlgit.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
+SOURCE = str(Path(mlgit.__file__).resolve().parents[1])
+
 
 class Full(mlgit.pyfunc.PythonModel):
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
@@ -220,6 +222,29 @@ def test_code_paths(in_repo: Path) -> None:
     (folder,) = (p for p in sys.path if p.endswith("/code"))
     assert sorted(os.listdir(folder)) == ["module_of_code.py", "package_of_code"]
     assert not os.path.exists(f"{folder}/package_of_code/__pycache__/x.pyc")
+
+
+def test_code_that_is_found(in_repo: Path, python: Any) -> None:
+    """Modules that the pickle names and that are here go along; installed ones don't."""
+    Path("mine_found").mkdir()
+    Path("mine_found/__init__.py").write_text("")
+    Path("mine_found/model.py").write_text(
+        "import mlgit, yaml\n"
+        "class Mine(mlgit.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input):\n"
+        "        return yaml.safe_dump(model_input)\n"
+    )
+    program = """
+import mlgit
+from mine_found.model import Mine
+mlgit.pyfunc.save_model("saved", python_model=Mine(), infer_code_paths=True)
+"""
+    python(program, cwd=in_repo, env={"PYTHONPATH": f"{in_repo}{os.pathsep}{SOURCE}"})
+    assert os.listdir("saved/code") == ["mine_found"]
+    os.rename("mine_found", "gone")
+    assert mlgit.pyfunc.load_model("saved").predict([1]) == "- 1\n"
+    with pytest.raises(InvalidParameterValue):
+        _round(Full(), code_paths=["gone"], infer_code_paths=True)
 
 
 def test_each_model_has_its_own_code(in_repo: Path) -> None:
