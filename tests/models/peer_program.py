@@ -23,6 +23,7 @@ import catalogue
 import enforced
 import served
 
+import served
 from mlgit.exceptions import MlgitException
 
 MODULES = ("mlflow", "mlgit")
