@@ -297,6 +297,13 @@ def _rows(form: Any, schema: Schema) -> Any:
     """A frame of what came; a list without names is the column of a schema with one name."""
     import pandas as pd
 
+    scalars = all(isinstance(kind, DataType) for kind in schema.input_types())
+    if scalars and isinstance(form, dict) and any(isinstance(v, list) for v in form.values()):
+        # Lists of text are columns here, while a prediction takes them for values of a row.
+        try:
+            return pd.DataFrame(form)
+        except (ValueError, TypeError) as error:
+            raise InvalidParameterValue(f"No columns can be made of the inputs: {error}") from None
     one_name = schema.has_input_names() and len(schema) == 1
     if not one_name or not isinstance(form, list) or any(isinstance(one, dict) for one in form):
         return as_frame(form, schema)

@@ -133,7 +133,8 @@ def _pydantic(model: Any) -> Object:
                 hint=f"{name}: … = None",
             )
         kind = kind_from_hint(field.annotation)
-        properties.append(Property(name, kind, required=field.is_required()))
+        # A default doesn't make it optional: the signature is of what comes in.
+        properties.append(Property(name, kind, required=not optional))
     return Object(properties)
 
 

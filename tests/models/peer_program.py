@@ -21,9 +21,9 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
 import enforced
+import hints
 import served
 
-import served
 from mlgit.exceptions import MlgitException
 
 MODULES = ("mlflow", "mlgit")
@@ -65,7 +65,22 @@ def _run(module: str) -> dict[str, Any]:
                 found[f"param {kind}{'s' if shape else ''} <- {name}"] = _outcome(
                     lambda v=value, s=schema: _shown(enforce_params({"p": v}, s)["p"])
                 )
-    return found | _examples(module) | _requests(module, types)
+    return found | _hints(module) | _examples(module) | _requests(module, types)
+
+
+def _hints(module: str) -> dict[str, Any]:
+    if module == "mlgit":
+        from mlgit.models.type_hints import signature_from_type_hints
+
+        def read(hint: Any) -> Any:
+            return signature_from_type_hints(hint).inputs.to_json()
+    else:
+        from mlflow.types.type_hints import _infer_schema_from_type_hint
+
+        def read(hint: Any) -> Any:
+            return _infer_schema_from_type_hint(hint).to_json()
+
+    return {f"hint {n}": _outcome(lambda h=h: read(h)) for n, h in hints.hints().items()}
 
 
 def _examples(module: str) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def requests() -> dict[str, Any]:
         "inputs": {"inputs": [[1, 2]]},
         "inputs 1d": {"inputs": [1.5, 2.5]},
         "inputs object": {"inputs": {"a": [1, 2], "b": [3, 4]}},
+        "inputs object str": {"inputs": {"a": ["x", "y"]}},
         "inputs str": {"inputs": ["x", "y"]},
         "inputs scalar": {"inputs": "x"},
         "inputs object scalars": {"inputs": {"a": 1, "b": 2}},

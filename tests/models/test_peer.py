@@ -21,11 +21,10 @@ OLDER = (
     "* dict none",
     "* dict nan",
     "boolean <- str*",
-    "boolean <- string*",
-    "double <- str*",
-    "* <- string*",
-    "(double*) <- series numbers as str",
-    "(f8*) <- *",
+    "double <- str numbers",
+    "string <- string*",
+    "binary <- string*",
+    "(double) <- series numbers as str",
 )
 
 
