@@ -47,6 +47,18 @@ def test_the_examples_of_the_tracking_page_run(tmp_path: Path) -> None:
         assert done.stdout.strip() == "forest"
 
 
+def test_the_signatures_of_the_models_page_are_what_it_says() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    part = text.split("\n## Signatures and examples\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said = re.findall(r"^# (.*)$", block, re.MULTILINE)
+        assert not said or done.stdout.splitlines() == said
+
+
 def test_the_filters_of_the_search_page_parse() -> None:
     from mlgit.store.filters import parse_filter
 

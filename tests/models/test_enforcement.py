@@ -32,11 +32,11 @@ POINT = Object([Property("x", "double"), Property("y", "long", required=False)])
 
 def test_right_columns_are_not_copied() -> None:
     frame = pd.DataFrame({"a": np.arange(3.0), "b": np.arange(3), "c": ["x", "y", "z"]})
-    for given in (frame[["a", "b"]], frame, frame[["c", "b", "a"]]):
-        found = enforce_schema(given, AB)
+    for data in (frame[["a", "b"]], frame, frame[["c", "b", "a"]]):
+        found = enforce_schema(data, AB)
         assert list(found.columns) == ["a", "b"]
         for name in ("a", "b"):
-            assert np.shares_memory(found[name].to_numpy(), given[name].to_numpy())
+            assert np.shares_memory(found[name].to_numpy(), data[name].to_numpy())
 
 
 def test_only_the_wrong_column_is_cast() -> None:
@@ -173,8 +173,8 @@ def test_errors_say_where_and_what(case: str) -> None:
 
 def test_dates_become_nanoseconds() -> None:
     schema = Schema([ColSpec("datetime", "t")])
-    for given in (["2020-01-01"], [datetime.date(2020, 1, 1)], np.array(["2020-01-01"], "M8[s]")):
-        found = enforce_schema(pd.DataFrame({"t": given}), schema)
+    for dates in (["2020-01-01"], [datetime.date(2020, 1, 1)], np.array(["2020-01-01"], "M8[s]")):
+        found = enforce_schema(pd.DataFrame({"t": dates}), schema)
         assert found["t"].dtype == "datetime64[ns]" and found["t"][0] == pd.Timestamp("2020-01-01")
 
 
