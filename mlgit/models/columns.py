@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue
-from mlgit.types.columns import dtype_kind
+from mlgit.types.columns import dtype_kind, dtype_name
 from mlgit.types.kinds import AnyType, DataType, Kind
 from mlgit.types.values import enforce_value
 
@@ -58,6 +58,10 @@ def enforce_column(column: Any, kind: Kind, required: bool = True) -> Any:
         return column
     if not isinstance(kind, DataType):
         return _nested(column, kind, required)
+    if str(column.dtype).endswith("[pyarrow]") and kind in (DataType.string, DataType.binary):
+        if dtype_kind(column.dtype) is not kind:
+            raise unlike(column, kind)
+        return column.astype(object)
     if str(column.dtype) == "category":
         return _category(column, kind)
     if column.dtype == object or dtype_kind(column.dtype) is DataType.string:
@@ -101,7 +105,7 @@ def _category(column: Any, kind: DataType) -> Any:
 def _numbers(column: Any, kind: DataType) -> Any:
     dtype = str(column.dtype)
     wanted = str(kind.to_pandas()) if kind in _WIDENED else ""
-    name = dtype.lower().replace("boolean", "bool").split("[")[0]
+    name = dtype_name(column.dtype).lower().replace("boolean", "bool")
     if name not in _WIDENED.get(kind, ()):
         if name == "int64" and kind in (DataType.float, DataType.double) and _flags(column):
             return column.astype(wanted)
@@ -172,10 +176,10 @@ def _dates(column: Any) -> Any:
             DataType.datetime,
             hint='without a time zone: frame["…"].dt.tz_convert("UTC").dt.tz_localize(None)',
         )
-    if not str(column.dtype).startswith(("datetime64", "object", "str")):
-        raise unlike(column, DataType.datetime)
-    if str(column.dtype).startswith("datetime64"):
+    if dtype_kind(column.dtype) is DataType.datetime:
         return column.astype("datetime64[ns]")
+    if column.dtype != object and dtype_kind(column.dtype) is not DataType.string:
+        raise unlike(column, DataType.datetime)
     if column.dtype == object:
         found = pd.api.types.infer_dtype(column, skipna=True)
         if found not in ("datetime", "datetime64", "date", "string", "empty"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue
-from mlgit.types.infer import array_dtype
+from mlgit.types.infer import array_dtype, is_pandas
 from mlgit.types.schema import Schema, TensorSpec
 
 
@@ -26,9 +26,9 @@ def enforce_tensors(data: Any, schema: Schema) -> Any:
     specs = schema.inputs
     if not schema.has_input_names():
         return _one(data, specs[0])
-    if _is_table(data) and hasattr(data, "to_frame"):
+    if is_pandas(data, "DataFrame", "Series") and hasattr(data, "to_frame"):
         data = data.to_frame()
-    if _is_table(data):
+    if is_pandas(data, "DataFrame", "Series"):
         _check_unique(data)
         _check_names(list(data.columns), specs)
         return {spec.name: _from_column(data[spec.name], spec) for spec in specs}
@@ -40,13 +40,6 @@ def enforce_tensors(data: Any, schema: Schema) -> Any:
     raise InvalidParameterValue(
         f"The model takes {_listed(specs)} by name, and {type(data).__name__} came",
         hint=f"a dict of numpy arrays: {{{specs[0].name!r}: …}}",
-    )
-
-
-def _is_table(data: Any) -> bool:
-    return type(data).__module__.startswith("pandas") and type(data).__name__ in (
-        "DataFrame",
-        "Series",
     )
 
 
@@ -70,7 +63,7 @@ def _check_names(came: list[Any], specs: list[TensorSpec]) -> None:
 
 
 def _one(data: Any, spec: TensorSpec) -> Any:
-    if _is_table(data):
+    if is_pandas(data, "DataFrame", "Series"):
         return _from_frame(data.to_frame() if hasattr(data, "to_frame") else data, spec)
     return _array(data, spec)
 

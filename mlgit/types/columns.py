@@ -53,9 +53,7 @@ def column_kind(column: Any) -> Kind:
 
 def dtype_kind(dtype: Any) -> DataType | None:
     """The type of a column by its dtype alone, or None where that doesn't say it."""
-    name = str(dtype)
-    if name.endswith("[pyarrow]"):
-        name = str(getattr(dtype, "numpy_dtype", name))
+    name = dtype_name(dtype)
     if name.startswith("datetime64"):
         return DataType.datetime
     if name.startswith("|S"):
@@ -63,6 +61,19 @@ def dtype_kind(dtype: Any) -> DataType | None:
     if name.startswith(("str", "string")):
         return DataType.string
     return _KINDS.get(name.lower())
+
+
+# Types of Arrow for which numpy only has objects.
+_ARROW = {"string": "str", "large_string": "str", "binary": "|S", "large_binary": "|S"}
+
+
+def dtype_name(dtype: Any) -> str:
+    """A dtype's name, numpy's for those of Arrow."""
+    name = str(dtype)
+    if not name.endswith("[pyarrow]"):
+        return name
+    inner = name.removesuffix("[pyarrow]")
+    return _ARROW.get(inner) or str(getattr(dtype, "numpy_dtype", inner))
 
 
 def _objects(column: Any) -> Kind:

@@ -39,10 +39,9 @@ def infer_schema(data: Any) -> Schema:
     Raises:
         InvalidParameterValue: The data has a type that no signature can say.
     """
-    kind = type(data).__name__
-    if kind == "DataFrame" and hasattr(data, "columns"):
+    if is_pandas(data, "DataFrame"):
         return _frame(data)
-    if kind == "Series" and hasattr(data, "isna"):
+    if is_pandas(data, "Series"):
         from mlgit.types.columns import column_kind, has_missing
 
         return Schema([ColSpec(column_kind(data), data.name, required=not has_missing(data))])
@@ -54,6 +53,14 @@ def infer_schema(data: Any) -> Schema:
     if isinstance(data, list):
         return _list(data)
     return Schema([ColSpec(AnyType() if is_missing(data) else _scalar(data))])
+
+
+def is_pandas(data: Any, *names: str) -> bool:
+    """Whether data is one of these classes of pandas, which isn't loaded for the question."""
+    import sys
+
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, tuple(getattr(pandas, n) for n in names))
 
 
 def _frame(frame: Any) -> Schema:
@@ -91,10 +98,10 @@ def array_dtype(data: Any) -> Any:
     """
     import numpy as np
 
-    dtype, module = getattr(data, "dtype", None), type(data).__module__
-    if dtype is None or not hasattr(data, "shape") or module.startswith("pandas"):
+    dtype = getattr(data, "dtype", None)
+    if dtype is None or not hasattr(data, "shape") or isinstance(data, np.generic):
         return None
-    if isinstance(data, np.generic):
+    if is_pandas(data, "Series", "Index"):
         return None
     if not isinstance(dtype, np.dtype):
         # Tensors of torch and TensorFlow: their dtype's name ends as numpy's.
@@ -158,9 +165,15 @@ def value_kind(value: Any) -> Kind:
         return Array(all_merged(list(map(value_kind, value)))) if value else AnyType()
     if is_missing(value):
         return AnyType()
-    if type(value).__name__ in ("ndarray", "matrix"):
-        return _array(value)
-    return _scalar(value)
+    return _array(value) if is_array(value) else _scalar(value)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of numpy, which isn't loaded for the question."""
+    import sys
+
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def _array(array: Any) -> Kind:
@@ -224,7 +237,9 @@ def infer_params(params: dict[str, Any]) -> ParamSchema:
 def _param(name: str, default: Any) -> ParamSpec:
     try:
         if isinstance(default, dict):
-            return ParamSpec(name, value_kind(default), default)  # type: ignore[arg-type]
+            # It's written as JSON, and MLflow doesn't read its numbers as of 32 bits.
+            plain = _plain(default)
+            return ParamSpec(name, value_kind(plain), plain)  # type: ignore[arg-type]
         if isinstance(default, list) or getattr(default, "ndim", 0) == 1:
             return ParamSpec(name, _items(default), default, (-1,))
         return ParamSpec(name, _scalar(default), default)
@@ -233,6 +248,15 @@ def _param(name: str, default: Any) -> ParamSpec:
             f"The param {name!r} has a default that a signature can't say: {error.message}",
             hint="a number, text, a date, a list of one kind of them, or a dict",
         ) from None
+
+
+def _plain(value: Any) -> Any:
+    """A value with Python's numbers in it for numpy's."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _items(values: Any) -> DataType:

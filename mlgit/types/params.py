@@ -45,8 +45,10 @@ def cast_param(value: Any, dtype: DataType | Object, shape: tuple[int, ...] | No
         return enforce_value(value, dtype)
     if shape is None:
         return _scalar(value, dtype)
+    from mlgit.types.infer import is_array
+
     ndim = getattr(value, "ndim", None)
-    if not (isinstance(value, list) or (type(value).__name__ == "ndarray" and ndim == 1)):
+    if not (isinstance(value, list) or (is_array(value) and ndim == 1)):
         raise InvalidParameterValue(
             f"A list of {dtype.name} is wanted, and {value!r:.100} ({type(value).__name__}) came",
             hint=f"as in [{value!r:.40}]" if ndim is None else "an array of one dimension",
@@ -55,12 +57,14 @@ def cast_param(value: Any, dtype: DataType | Object, shape: tuple[int, ...] | No
 
 
 def _scalar(value: Any, dtype: DataType) -> Any:
+    from mlgit.types.infer import is_array
+
     if value is None:
         return None
     if dtype is DataType.datetime:
         return _date(value)
     numpy_name = dtype_key(value.dtype) if type(value).__module__ == "numpy" else type(value)
-    if type(value).__name__ == "ndarray" or numpy_name not in _TAKEN[dtype]:
+    if is_array(value) or numpy_name not in _TAKEN[dtype]:
         raise InvalidParameterValue(
             f"{dtype.name} is wanted, and {value!r:.100} ({type(value).__name__}) came"
         )

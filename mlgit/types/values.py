@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue
-from mlgit.types.infer import is_missing
+from mlgit.types.infer import is_array, is_missing
 from mlgit.types.kinds import AnyType, Array, DataType, Kind, Map, Object, dtype_key, scalar_kinds
 
 _INT, _FLOAT = {DataType.integer, DataType.long}, {DataType.float, DataType.double}
@@ -100,7 +100,7 @@ def _map(value: Any, kind: Map, where: str) -> Any:
 
 
 def _array(value: Any, kind: Array, where: str) -> Any:
-    if type(value).__name__ == "ndarray":
+    if is_array(value):
         return _numpy(value, kind, where)
     if not isinstance(value, list):
         raise _unlike(value, kind, where, "a list or a numpy array")

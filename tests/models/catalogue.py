@@ -8,6 +8,7 @@ import decimal
 import uuid
 from collections.abc import Callable
 from functools import partial
+from importlib import util
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,21 @@ VALUES: dict[str, list[Any]] = {
 }
 
 
+ARROW: dict[str, list[Any]] = {
+    "int64": [1, 2],
+    "int8": [1, 2],
+    "uint64": [1, 2],
+    "double": [1.5, None],
+    "float": [1.5, 2],
+    "bool": [True, False],
+    "string": ["a", None],
+    "large_string": ["a", "b"],
+    "binary": [b"a", b"b"],
+    "timestamp[ns]": [pd.Timestamp("2020"), None],
+    "date32": [DATE] * 2,
+}
+
+
 def objects(values: list[Any]) -> pd.Series:
     """A column of objects, with lists and arrays as single values."""
     found = pd.Series([None] * len(values), dtype=object)
@@ -185,6 +201,10 @@ def inputs() -> dict[str, Thunk]:
             found[f"ext {name}{dtype}"] = lambda given=given, dtype=dtype: pd.DataFrame(
                 {"x": pd.Series(given, dtype=dtype)}
             )
+    for dtype, values in ARROW.items() if util.find_spec("pyarrow") else ():
+        found[f"arrow {dtype}"] = lambda v=values, d=dtype: pd.DataFrame(
+            {"x": pd.Series(v, dtype=f"{d}[pyarrow]")}
+        )
     for name, values in VALUES.items():
         found[f"objcol {name}"] = lambda v=values: pd.DataFrame({"x": objects(v)})
         found[f"objseries {name}"] = lambda v=values: objects(v)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from importlib import util
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from catalogue import DATE, MOMENT, VALUES, Thunk, objects
+from catalogue import ARROW, DATE, MOMENT, VALUES, Thunk, objects
 
 SCALARS = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
 
@@ -26,6 +27,8 @@ def columns() -> dict[str, Any]:
     for dtype in ("Int8", "Int32", "Int64", "UInt8", "Float32", "Float64"):
         found[dtype] = pd.Series([1, 2], dtype=dtype)
         found[f"{dtype} na"] = pd.Series([1, None], dtype=dtype)
+    for dtype, values in ARROW.items() if util.find_spec("pyarrow") else ():
+        found[f"arrow {dtype}"] = pd.Series(values, dtype=f"{dtype}[pyarrow]")
     for dtype in ("string", "str", "category"):
         found[dtype] = pd.Series(["a", "b"], dtype=dtype)
         found[f"{dtype} na"] = pd.Series(["a", None], dtype=dtype)

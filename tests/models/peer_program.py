@@ -33,10 +33,28 @@ def main(target: str) -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     theirs, ours = map(_run, MODULES)
+    for name, both in _read_by_the_other(theirs, ours).items():
+        theirs[name], ours[name] = both
     names = {**theirs, **ours}
     # Files of an example that only one of them takes.
     found = {name: [theirs.get(name, "none"), ours.get(name, "none")] for name in names}
     Path(target).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _read_by_the_other(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """All schemas that one of them inferred, as both write them again."""
+    found = {}
+    for module, outcomes in zip(MODULES, (theirs, ours)):
+        for name, text in outcomes.items():
+            if name.startswith(("output ", "params ")) and text != "refused":
+                found[f"{name}, of {module}"] = [_rewritten(one, name, text) for one in MODULES]
+    return found
+
+
+def _rewritten(module: str, name: str, text: str) -> Any:
+    types = importlib.import_module(f"{module}.types.schema")
+    read = types.ParamSchema if name.startswith("params ") else types.Schema
+    return _outcome(lambda: read.from_json(text).to_json())
 
 
 def _run(module: str) -> dict[str, Any]:
