@@ -28,6 +28,7 @@ _NAMES = {
     "disable_system_metrics_logging": _CONFIG,
     "enable_system_metrics_logging": _CONFIG,
     "end_run": _FLUENT,
+    "evaluate": "mlgit.models.evaluation",
     "flush_artifact_async_logging": _CONFIG,
     "flush_async_logging": _CONFIG,
     "get_artifact_uri": _FLUENT,
@@ -71,6 +72,7 @@ _NAMES = {
     "set_tags": _FLUENT,
     "set_tracking_uri": "mlgit.tracking.uri",
     "start_run": _FLUENT,
+    "validate_evaluation_results": "mlgit.models.evaluation",
 }
 _MODULES = {
     "artifacts": "mlgit.artifacts",
@@ -78,6 +80,7 @@ _MODULES = {
     "data": "mlgit.data",
     "entities": "mlgit.entities",
     "exceptions": "mlgit.exceptions",
+    "metrics": "mlgit.metrics",
     "models": "mlgit.models",
     "pyfunc": "mlgit.pyfunc",
     "sklearn": "mlgit.sklearn",
@@ -89,13 +92,11 @@ _LATER = frozenset(
     [
         "autolog",
         "catboost",
-        "evaluate",
         "genai",
         "get_registry_uri",
         "keras",
         "langchain",
         "lightgbm",
-        "metrics",
         "onnx",
         "openai",
         "projects",
@@ -155,6 +156,7 @@ if TYPE_CHECKING:
         data,
         entities,
         exceptions,
+        metrics,
         models,
         pyfunc,
         sklearn,
@@ -162,6 +164,8 @@ if TYPE_CHECKING:
         types,
     )
     from mlgit.exceptions import MlflowException, MlgitException
+    from mlgit.models.evaluation.entry import evaluate
+    from mlgit.models.evaluation.validation import validate_evaluation_results
     from mlgit.models.logged import log_model
     from mlgit.models.registry import register_model
     from mlgit.tracking import config

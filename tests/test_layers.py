@@ -20,7 +20,7 @@ LAYERS = [
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],
     ["store"],
-    ["git", "objects", "data"],
+    ["git", "objects", "data", "metrics"],
     ["types"],
     ["validation"],
     ["entities", "settings"],

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+_EVALUATION = "mlgit.models.evaluation"
 _NAMES = {
+    "EvaluationArtifact": _EVALUATION,
+    "EvaluationMetric": _EVALUATION,
+    "EvaluationResult": _EVALUATION,
+    "MetricThreshold": _EVALUATION,
     "Model": "mlgit.models.mlmodel",
     "ModelConfig": "mlgit.models.code",
     "ModelSignature": "mlgit.models.signature",
+    "ModelValidationFailedException": _EVALUATION,
     "convert_input_example_to_serving_input": "mlgit.models.examples",
+    "evaluate": _EVALUATION,
     "get_model_info": "mlgit.models.mlmodel",
     "infer_signature": "mlgit.models.signature",
+    "list_evaluators": _EVALUATION,
     "log_model": "mlgit.models.logged",
+    "make_metric": _EVALUATION,
     "predict": "mlgit.models.predicting",
     "set_model": "mlgit.models.code",
     "set_signature": "mlgit.models.signature",
+    "validate_evaluation_results": _EVALUATION,
     "validate_schema": "mlgit.models.enforcement",
     "validate_serving_input": "mlgit.models.predicting",
 }
-_MODULES = ("enforcement", "examples", "serving", "signature")
+_MODULES = ("enforcement", "evaluation", "examples", "serving", "signature")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 
@@ -41,7 +51,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from mlgit.models import enforcement, examples, serving, signature
+    from mlgit.models import enforcement, evaluation, examples, serving, signature
     from mlgit.models.code import ModelConfig, set_model
     from mlgit.models.enforcement import validate_schema
     from mlgit.models.examples import convert_input_example_to_serving_input
@@ -49,3 +59,13 @@ if TYPE_CHECKING:
     from mlgit.models.mlmodel import Model, get_model_info
     from mlgit.models.predicting import predict, validate_serving_input
     from mlgit.models.signature import ModelSignature, infer_signature, set_signature
+    from mlgit.metrics.base import EvaluationMetric, make_metric
+    from mlgit.models.evaluation.artifacts import EvaluationArtifact
+    from mlgit.models.evaluation.config import list_evaluators
+    from mlgit.models.evaluation.entry import evaluate
+    from mlgit.models.evaluation.result import EvaluationResult
+    from mlgit.models.evaluation.validation import (
+        MetricThreshold,
+        ModelValidationFailedException,
+        validate_evaluation_results,
+    )
