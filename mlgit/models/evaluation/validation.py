@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +162,14 @@ def _failures(
 
 
 def _changed(kind: str, change: float, sign: int, value: float, base: float) -> bool:
-    if kind == "relative":
-        change = _ANY_CHANGE if base == 0 else change * abs(base)
-    # As MLflow writes it: the same rounding at the border.
-    return value >= base + change if sign > 0 else value <= base - change
+    """Whether a value is so much better than the baseline's; never where one is NaN.
+
+    At the border the rounding decides, so it is done as in MLflow.
+    """
+    if math.isnan(value) or math.isnan(base):
+        return False
+    if kind == "absolute":
+        return value >= base + change if sign > 0 else value <= base - change
+    if base == 0:
+        return sign * value >= _ANY_CHANGE
+    return sign * (value - base) / abs(base) >= change
