@@ -71,8 +71,6 @@ QUIET = {"log_model_explainability": False}
 
 def loaded(model: Any) -> Any:
     """The model, saved and loaded as a pyfunc model."""
-    if not hasattr(mlflow, "sklearn"):
-        return model
     folder = tempfile.mkdtemp()
     mlflow.sklearn.save_model(model, f"{folder}/model")
     return mlflow.pyfunc.load_model(f"{folder}/model")

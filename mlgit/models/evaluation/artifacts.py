@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any
 
-from mlgit.exceptions import InvalidParameterValue
+from mlgit.exceptions import InvalidParameterValue, PermissionDenied
 
 _UNREAD = object()
 
@@ -156,13 +156,23 @@ class TextEvaluationArtifact(EvaluationArtifact):
 
 
 class PickleEvaluationArtifact(EvaluationArtifact):
-    """Any other object. Its file is loaded when the content is asked for, never before."""
+    """Any other object. Its file is loaded when the content is asked for, never before.
+
+    Where the repository refuses pickles (``allow_pickle``), it isn't loaded at all.
+    """
 
     suffix = ".pickle"
 
     def _read(self, path: str) -> Any:
         import pickle
 
+        from mlgit.models.policy import allows_pickle
+
+        if not allows_pickle(None):
+            raise PermissionDenied(
+                f"{os.path.basename(self.uri)} is a pickle, which may run code when it is loaded",
+                hint="the setting allow_pickle refuses it",
+            )
         with open(path, "rb") as data:
             return pickle.load(data)
 

@@ -10,7 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue, Unsupported
-from mlgit.models.evaluation.artifacts import EvaluationArtifact, JsonEvaluationArtifact
+from mlgit.models.evaluation.artifacts import (
+    EvaluationArtifact,
+    JsonEvaluationArtifact,
+    PickleEvaluationArtifact,
+)
 from mlgit.models.evaluation.config import MODEL_TYPES, TEXT_TYPES, Config, read_config
 from mlgit.models.evaluation.extra import check_metrics, parameters
 from mlgit.models.evaluation.inputs import Inputs, read_inputs
@@ -188,8 +192,9 @@ def _logged(subject: Subject | None, inputs: Inputs, plan: Plan) -> EvaluationRe
 
 def _log(kind: type[EvaluationArtifact], path: str) -> EvaluationArtifact:
     fluent.log_artifact(path)
-    name = os.path.basename(path)
-    return kind(fluent.get_artifact_uri(name), kind("")._read(path))
+    uri = fluent.get_artifact_uri(os.path.basename(path))
+    # A pickle is loaded when somebody asks for its content.
+    return kind(uri) if kind is PickleEvaluationArtifact else kind(uri, kind("")._read(path))
 
 
 def _log_table(measured: Measured, prefix: str, folder: str) -> EvaluationArtifact:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 from mlgit.exceptions import InvalidParameterValue, MlgitException, Unsupported
 from mlgit.models.evaluation.inputs import OUTPUT, Inputs
+from mlgit.models.pyfunc_model import load_pyfunc
 
 # Loaders of models whose own object has scikit-learn's methods; "mlgit." or "mlflow." before.
 _ESTIMATORS = ("sklearn", "xgboost", "lightgbm", "catboost")
@@ -145,9 +145,7 @@ def _loaded(uri: str, model_config: dict[str, Any] | None) -> Any:
             f"evaluate() can't call {uri}",
             hint="give a function that calls it, or the predictions",
         )
-    # Flavors are above this layer, and pyfunc is the one that knows them all.
-    pyfunc = importlib.import_module("mlgit.pyfunc")
-    return pyfunc.load_model(uri, model_config=model_config)
+    return load_pyfunc(uri, model_config=model_config)
 
 
 def _loader(model: Any) -> str | None:
