@@ -122,7 +122,8 @@ def test_thresholds_are_mlflows(tmp_path: Path, version: int) -> None:
     ours = _run(sys.executable, tmp_path / "ours", str(THRESHOLDS), "mlgit", "result.json")
     assert theirs.keys() == ours.keys()
     assert len(ours) > 1500
-    differing = {name for name in ours if ours[name] != theirs[name]}
+    # MLflow fails with a TypeError where it has no baseline for a relative change of 0.
+    differing = {n for n in ours if ours[n] != theirs[n] and theirs[n][0] != "TypeError"}
     # The page's rows: NaN with a baseline; in 2.22 changes from a negative baseline.
     unexpected = {name for name in differing if "nan" not in name}
     if version == 2:

@@ -77,10 +77,9 @@ def classified(
         ) from None
     if len(labels) < 2:
         raise InvalidParameterValue(
-            "Evaluation dataset for classification must contain at least two unique labels, "
-            f"but only {len(labels)} unique labels were found.",
+            f"Targets and predictions are all of one class: {labels.tolist()[0]!r}",
             "INTERNAL_ERROR",
-            hint="targets and predictions are all of one class; evaluate on more rows",
+            hint="evaluate on rows of two classes or more",
         )
     if probabilities is not None and classes is not None:
         if probabilities.ndim != 2 or set(labels.tolist()) - set(np.asarray(classes).tolist()):

@@ -63,17 +63,13 @@ class MetricThreshold:
             raise _bad("no threshold was given")
 
     def __str__(self) -> str:
-        parts = [
-            f"{label}: {value}."
-            for label, value in (
-                ("Threshold", self.threshold),
-                ("Minimum Absolute Change", self.min_absolute_change),
-                ("Minimum Relative Change", self.min_relative_change),
-            )
-            if value is not None
+        names = ("threshold", "min_absolute_change", "min_relative_change")
+        asked = [
+            f"{name} {getattr(self, name)}" for name in names if getattr(self, name) is not None
         ]
-        parts.append(f"{'Greater' if self.greater_is_better else 'Lower'} value is better.")
-        return " ".join(parts)
+        return ", ".join(
+            [*asked, "greater is better" if self.greater_is_better else "less is better"]
+        )
 
 
 def _is_number(value: Any) -> bool:
@@ -127,17 +123,11 @@ def _failures(
 ) -> list[str]:
     """The checks that one metric doesn't pass. A comparison with NaN isn't passed."""
     if name not in candidate:
-        return [
-            f"Metric validation failed: metric {name} was missing from the evaluation result of "
-            "the candidate model."
-        ]
+        return [f"{name} is missing from the candidate's metrics"]
     value, sign = candidate[name], 1 if wanted.greater_is_better else -1
     found = []
     if wanted.threshold is not None and not sign * (value - wanted.threshold) >= 0:
-        found.append(
-            f"Metric {name} value threshold check failed: candidate model {name} = {value}, "
-            f"{name} threshold = {wanted.threshold}."
-        )
+        found.append(f"{name} is {value}: the threshold is {wanted.threshold}")
     changes = {
         "absolute": wanted.min_absolute_change,
         "relative": wanted.min_relative_change,
@@ -145,18 +135,13 @@ def _failures(
     if all(change is None for change in changes.values()):
         return found
     if name not in baseline:
-        return [
-            *found,
-            f"Model comparison failed: metric {name} was missing from the evaluation result of "
-            "the baseline model.",
-        ]
+        return [*found, f"{name} is missing from the baseline's metrics"]
     base = baseline[name]
     for kind, change in changes.items():
         if change is not None and not _changed(kind, change, sign, value, base):
             found.append(
-                f"Metric {name} minimum {kind} change check failed: candidate model {name} = "
-                f"{value}, baseline model {name} = {base}, {name} minimum {kind} change "
-                f"threshold = {change}."
+                f"{name} is {value}, and {base} for the baseline: the minimum {kind} change is "
+                f"{change}"
             )
     return found
 
