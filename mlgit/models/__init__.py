@@ -51,15 +51,10 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from mlgit.metrics.base import EvaluationMetric, make_metric
     from mlgit.models import enforcement, evaluation, examples, serving, signature
     from mlgit.models.code import ModelConfig, set_model
     from mlgit.models.enforcement import validate_schema
-    from mlgit.models.examples import convert_input_example_to_serving_input
-    from mlgit.models.logged import log_model
-    from mlgit.models.mlmodel import Model, get_model_info
-    from mlgit.models.predicting import predict, validate_serving_input
-    from mlgit.models.signature import ModelSignature, infer_signature, set_signature
-    from mlgit.metrics.base import EvaluationMetric, make_metric
     from mlgit.models.evaluation.artifacts import EvaluationArtifact
     from mlgit.models.evaluation.config import list_evaluators
     from mlgit.models.evaluation.entry import evaluate
@@ -69,3 +64,8 @@ if TYPE_CHECKING:
         ModelValidationFailedException,
         validate_evaluation_results,
     )
+    from mlgit.models.examples import convert_input_example_to_serving_input
+    from mlgit.models.logged import log_model
+    from mlgit.models.mlmodel import Model, get_model_info
+    from mlgit.models.predicting import predict, validate_serving_input
+    from mlgit.models.signature import ModelSignature, infer_signature, set_signature
