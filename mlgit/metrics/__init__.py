@@ -24,6 +24,12 @@ _NAMES = {
     "recall_score": _BUILTIN,
     "rmse": _BUILTIN,
 }
+# MLflow's metrics of text, which need judges, tokenizers or models that aren't here.
+_LATER = (
+    *("ari_grade_level", "bleu", "exact_match", "flesch_kincaid_grade_level", "genai"),
+    *("ndcg_at_k", "precision_at_k", "recall_at_k", "rouge1", "rouge2", "rougeL", "rougeLsum"),
+    *("token_count", "toxicity"),
+)
 
 __all__ = sorted(_NAMES)
 
@@ -31,6 +37,11 @@ __all__ = sorted(_NAMES)
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name in _LATER:
+        raise AttributeError(
+            f"module 'mlgit.metrics' has no attribute {name!r}: metrics of text aren't in this "
+            "version; make_metric() makes one of a function"
+        )
     if name not in _NAMES:
         raise AttributeError(f"module 'mlgit.metrics' has no attribute {name!r}")
     value = getattr(importlib.import_module(_NAMES[name]), name)

@@ -771,6 +771,19 @@ def custom_files() -> Any:
 
 
 @case
+def custom_known_files() -> Any:
+    def files(eval_df: Any, builtin_metrics: Any, artifacts_dir: Any) -> Any:
+        made = {}
+        for name, text in (("a.txt", "hello"), ("b.csv", "x\n1\n"), ("c.json", '{"a": 1}')):
+            with open(os.path.join(artifacts_dir, name), "w") as out:
+                out.write(text)
+            made[f"of_{name[0]}"] = os.path.join(artifacts_dir, name)
+        return made
+
+    return _custom(files)
+
+
+@case
 def custom_prefix() -> Any:
     return _custom(
         lambda eval_df, builtin_metrics, artifacts_dir: {"t": eval_df},

@@ -187,6 +187,40 @@ def test_the_data_is_left_as_it_is() -> None:
     assert result.metrics["mean_absolute_error"] == 0.5
 
 
+@pytest.mark.parametrize("kind", ["Int64", "category", "string", "boolean", "float"])
+def test_types_of_pandas_are_understood(kind: str) -> None:
+    data = STATIC.astype({"y": kind}) if kind != "string" else STATIC.astype({"y": str, "p": str})
+    assert of_labels(data=data).metrics["accuracy_score"] == 0.75
+
+
+def test_columns_of_one_name_reach_the_model() -> None:
+    data = pd.DataFrame([[1.0, 2.0, 3.0]] * 3, columns=["x", "x", "y"])
+    seen = []
+
+    def model(features: Any) -> Any:
+        seen.append(list(features.columns))
+        return features.sum(axis=1)
+
+    arguments: dict[str, Any] = {"targets": "y", "model_type": "regressor"}
+    result = mlgit.evaluate(model, data, evaluator_config=QUIET, **arguments)
+    assert seen == [["x", "x"]]
+    assert result.metrics["max_error"] == 0
+
+
+def test_any_object_that_predicts() -> None:
+    class Model:
+        score = 3  # nothing of scikit-learn's
+
+        def predict(self, data: Any) -> Any:
+            return data["p"].tolist()
+
+    result = mlgit.evaluate(
+        Model(), NUMBERS, targets="y", model_type="regressor", evaluator_config=QUIET
+    )
+    assert "score" not in result.metrics
+    assert result.metrics["mean_absolute_error"] == 0.5
+
+
 def test_arrays_of_more_dimensions() -> None:
     images = np.arange(4 * 2 * 2).reshape(4, 2, 2)
     result = mlgit.evaluate(
@@ -230,6 +264,22 @@ def test_prefixes_keep_evaluations_of_one_run_apart() -> None:
     assert paths(run.info.run_id) == ["test_residuals_plot.png", "val_residuals_plot.png"]
     contexts = [t.value for i in stored.inputs.dataset_inputs for t in i.tags]
     assert sorted(contexts) == ["test_", "val_"]
+
+
+def test_a_prefix_can_be_a_folder() -> None:
+    mean = make_metric(
+        eval_fn=lambda predictions, targets: MetricValue(scores=predictions.tolist()),
+        greater_is_better=True,
+        name="mine",
+    )
+    config = {"metric_prefix": "val/"}
+    result = of_numbers(evaluator_config=config, extra_metrics=[mean])
+    assert (
+        result.metrics["val/r2_score"] == mlgit.get_run(result.run_id).data.metrics["val/r2_score"]
+    )
+    inside = [info.path for info in mlgit.MlgitClient().list_artifacts(result.run_id, "val")]
+    assert inside == ["val/eval_results_table.json", "val/residuals_plot.png"]
+    assert result.artifacts["residuals_plot"].uri.endswith("/artifacts/val/residuals_plot.png")
 
 
 def test_plots_are_images_and_leave_pyplot_alone(python: Any, in_repo: Path) -> None:
@@ -329,6 +379,13 @@ def test_metrics_can_be_called() -> None:
     assert metric(predictions=["a", "b", "c"], targets=["a", "b", "c"]).aggregate_results == {
         "f1_score": 1.0
     }
+
+
+def test_metrics_of_text_say_that_they_are_not_there() -> None:
+    with pytest.raises(AttributeError, match="aren't in this version"):
+        mlgit.metrics.toxicity  # noqa: B018
+    with pytest.raises(AttributeError):
+        mlgit.metrics.nothing  # noqa: B018
 
 
 def test_names_of_metrics() -> None:
@@ -526,6 +583,11 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
         lambda: of_labels(evaluator_config={"pos_label": 7}),
         InvalidParameterValue,
         "7",
+    ),
+    "prefix": (
+        lambda: of_labels(evaluator_config={"metric_prefix": "../x"}),
+        InvalidParameterValue,
+        "metric_prefix",
     ),
     "average": (
         lambda: of_labels(evaluator_config={"average": "mean"}),

@@ -67,14 +67,16 @@ def classified(
     """
     import numpy as np
 
-    y, p = targets.to_numpy(), predictions.to_numpy()
+    true, said = targets.tolist(), predictions.tolist()
     try:
         # Not unique(): it would make text of numbers beside text.
-        labels = np.array(sorted({*y.tolist(), *p.tolist()}))
+        labels = np.array(sorted({*true, *said}))
     except TypeError:
         raise InvalidParameterValue(
-            f"Targets and predictions aren't of one kind: such as {y.tolist()[0]!r} and {p.tolist()[0]!r}"
+            f"Targets and predictions aren't of one kind: such as {true[0]!r} and {said[0]!r}"
         ) from None
+    # By way of lists: pandas' own types, such as Int64, are numpy's then.
+    y, p = np.array(true), np.array(said)
     if len(labels) < 2:
         raise InvalidParameterValue(
             f"Targets and predictions are all of one class: {labels.tolist()[0]!r}",

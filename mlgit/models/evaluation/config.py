@@ -159,7 +159,11 @@ def _check(known: dict[str, Any]) -> None:
         value = known.get(key, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             refuse(key, "a whole number from 1")
-    if not isinstance(known.get("metric_prefix", ""), str):
+    prefix = known.get("metric_prefix", "")
+    if not isinstance(prefix, str):
         refuse("metric_prefix", "text")
+    # Names of files begin with it.
+    if prefix.startswith("/") or ".." in prefix.split("/") or "\\" in prefix:
+        refuse("metric_prefix", "the beginning of a name")
     if not isinstance(known.get("col_mapping", {}), dict):
         refuse("col_mapping", "a dict")

@@ -184,15 +184,16 @@ def _logged(subject: Subject | None, inputs: Inputs, plan: Plan) -> EvaluationRe
         measured = measure(subject, inputs, plan, folder)
         fluent.log_metrics(measured.metrics)
         fluent.log_input(inputs.dataset, context=plan.config.metric_prefix or None)
-        artifacts = {name: _log(*made) for name, made in measured.files.items()}
+        artifacts = {name: _log(*made, folder) for name, made in measured.files.items()}
         if measured.table is not None:
             artifacts[TABLE] = _log_table(measured, plan.config.metric_prefix, folder)
         return EvaluationResult(measured.metrics, artifacts, run_id)
 
 
-def _log(kind: type[EvaluationArtifact], path: str) -> EvaluationArtifact:
-    fluent.log_artifact(path)
-    uri = fluent.get_artifact_uri(os.path.basename(path))
+def _log(kind: type[EvaluationArtifact], path: str, folder: str) -> EvaluationArtifact:
+    name = os.path.relpath(path, folder)
+    fluent.log_artifact(path, os.path.dirname(name) or None)
+    uri = fluent.get_artifact_uri(name)
     # A pickle is loaded when somebody asks for its content.
     return kind(uri) if kind is PickleEvaluationArtifact else kind(uri, kind("")._read(path))
 
@@ -202,6 +203,7 @@ def _log_table(measured: Measured, prefix: str, folder: str) -> EvaluationArtifa
     name = f"{prefix}{TABLE}.json"
     fluent.log_table(measured.table, name)
     path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     measured.table.to_json(path, orient="split", index=False, date_format="iso")
     return JsonEvaluationArtifact(
         fluent.get_artifact_uri(name), JsonEvaluationArtifact("")._read(path)

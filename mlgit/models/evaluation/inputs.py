@@ -99,21 +99,22 @@ def _of_frame(
     taken = [_column(data, targets, "targets")]
     if static:
         taken.append(_column(data, predictions, "predictions"))
+    rows = data.reset_index(drop=True)
     if feature_names is None:
-        columns = [name for name in data.columns if name not in taken]
+        features = rows.loc[:, [name not in taken for name in data.columns]]
     else:
         columns = _unique(feature_names)
         missing = [name for name in columns if name not in data.columns]
         if missing:
             raise InvalidParameterValue(f"The data has no column {missing[0]!r} of feature_names")
-    rows = data.reset_index(drop=True)
+        features = rows[columns]
     target_name = taken[0] if taken[0] is not None else TARGET
     output_name = predictions if _is_name(predictions) else None
     if dataset is None:
         names = {"targets": taken[0], "predictions": taken[1] if static else None}
         dataset = from_pandas(data, source, **names)
     return Inputs(
-        features=rows[columns],
+        features=features,
         arrays=None,
         targets=_values(rows, targets, "targets"),
         predictions=_values(rows, predictions, "predictions") if static else None,

@@ -174,6 +174,7 @@ def _drawn(draw: dict[str, Callable[[], Any]], prefix: str, folder: str) -> dict
     found: dict[str, Made] = {}
     for name, function in draw.items():
         path = os.path.join(folder, f"{prefix}{name}.png")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             function().savefig(path)
         except Exception as error:

@@ -128,8 +128,7 @@ def read_subject(
         )
     loader = _loader(model)
     if loader is None:  # an estimator itself, or any object with predict()
-        estimator = model if hasattr(model, "score") or hasattr(model, "predict_proba") else None
-        return Subject(predict, estimator)
+        return Subject(predict, model if hasattr(model, "get_params") else None)
     if loader.partition(".")[2] in _ESTIMATORS:
         estimator = _inner(model)
         if hasattr(estimator, "predict") and hasattr(estimator, "get_params"):
@@ -197,7 +196,13 @@ def read_outputs(outputs: Any, inputs: Inputs) -> tuple[Any, Any, Any]:
             )
         others = outputs.drop(columns=name).reset_index(drop=True)
         outputs = outputs[name]
-    array = np.asarray(outputs)
+    try:
+        array = np.asarray(outputs)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InvalidParameterValue(
+            f"The model's output can't be read as an array: {error}",
+            hint="a function can make one of it",
+        ) from error
     if array.ndim == 2 and array.shape[1] == 1:
         array = array.ravel()
     if array.ndim != 1:
