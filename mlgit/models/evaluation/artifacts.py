@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any
 
-from mlgit.exceptions import InvalidParameterValue, PermissionDenied
+from mlgit.exceptions import InvalidParameterValue
 
 _UNREAD = object()
 
@@ -164,17 +164,10 @@ class PickleEvaluationArtifact(EvaluationArtifact):
     suffix = ".pickle"
 
     def _read(self, path: str) -> Any:
-        import pickle
-
+        from mlgit.models.pickles import load_pickle
         from mlgit.models.policy import allows_pickle
 
-        if not allows_pickle(None):
-            raise PermissionDenied(
-                f"{os.path.basename(self.uri)} is a pickle, which may run code when it is loaded",
-                hint="the setting allow_pickle refuses it",
-            )
-        with open(path, "rb") as data:
-            return pickle.load(data)
+        return load_pickle(path, allows_pickle(None), os.path.basename(self.uri))
 
     def _write(self, content: Any, path: str) -> None:
         import pickle
