@@ -40,6 +40,13 @@ def is_right(dtype: Any, kind: Kind) -> bool:
     return name == str(kind.to_pandas())
 
 
+def widened(dtype: Any, kind: Kind) -> str | None:
+    """The dtype that numpy's numbers of ``dtype`` are widened to for a type, or None."""
+    if not isinstance(kind, DataType) or str(dtype) not in _WIDENED.get(kind, ()):
+        return None
+    return str(kind.to_pandas())
+
+
 def enforce_column(column: Any, kind: Kind, required: bool = True) -> Any:
     """A column as its type has it; the given one isn't changed.
 

@@ -47,6 +47,16 @@ def test_only_the_wrong_column_is_cast() -> None:
     assert frame["a"].dtype == "float32"
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint32", "float32"])
+def test_a_frame_is_widened_at_once_as_column_by_column(dtype: str) -> None:
+    frame = pd.DataFrame({name: np.arange(3, dtype=dtype) for name in "ab"}, index=["x", "y", "z"])
+    schema = Schema([ColSpec("double", name) for name in "ab"])
+    found = enforce_schema(frame, schema)
+    expected = enforce_schema(frame.assign(c="text"), schema)
+    pd.testing.assert_frame_equal(found, expected)
+    assert (found.dtypes == "float64").all()
+
+
 def test_a_model_may_add_columns_to_what_it_gets() -> None:
     frame = pd.DataFrame({"a": [1.5], "b": [1]})
     found = enforce_schema(frame, AB)
