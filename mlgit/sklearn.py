@@ -12,7 +12,7 @@ from mlgit.models.folder import ModelFolder, opened
 from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import ModelInfo
 from mlgit.models.pickles import dump_pickle
-from mlgit.models.saving import SaveOptions, Written, save
+from mlgit.models.saving import SaveOptions, Written, save, spelled_out
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,6 +24,7 @@ SERIALIZATION_FORMAT_SKOPS = "skops"
 _FILES = {"pickle": "model.pkl", "cloudpickle": "model.pkl", "skops": "model.skops"}
 
 
+@spelled_out(SaveOptions)
 def save_model(
     sk_model: Any,
     path: str | os.PathLike[str],
@@ -82,6 +83,7 @@ def save_model(
     save(NAME, path, write, options)
 
 
+@spelled_out(LogOptions)
 def log_model(
     sk_model: Any,
     artifact_path: str | None = None,

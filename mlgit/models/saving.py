@@ -6,12 +6,13 @@ A flavor gives a function that writes its model into a folder and says what MLmo
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from mlgit.exceptions import (
     InvalidParameterValue,
@@ -77,6 +78,33 @@ class Written:
 
 
 Write = Callable[[str], Written]
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def spelled_out(options: Any) -> Callable[[Function], Function]:
+    """Have ``help`` and ``inspect`` show the options that a function takes as ``**options``.
+
+    Args:
+        options: The ``TypedDict`` of them.
+    """
+
+    def show(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        kind = inspect.Parameter.KEYWORD_ONLY
+        shared = [
+            inspect.Parameter(
+                name, kind, default=None, annotation=getattr(hint, "__forward_arg__", hint)
+            )
+            for name, hint in options.__annotations__.items()
+        ]
+        shown = signature.replace(parameters=[*own, *shared])
+        function.__signature__ = shown  # type: ignore[attr-defined]
+        return function
+
+    return show
 
 
 def save(flavor: str, path: str | os.PathLike[str], write: Write, options: SaveOptions) -> Model:

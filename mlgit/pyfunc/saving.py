@@ -17,7 +17,7 @@ from mlgit.models.folder import PYFUNC as ROW
 from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import Model, ModelInfo
 from mlgit.models.pickles import dump_pickle
-from mlgit.models.saving import SaveOptions, Written, save
+from mlgit.models.saving import SaveOptions, Written, save, spelled_out
 from mlgit.models.sources import fetch_file
 from mlgit.pyfunc.loading import as_python_model
 from mlgit.pyfunc.python_model import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _PICKLE = "python_model.pkl"
 
 
+@spelled_out(SaveOptions)
 def save_model(
     path: str | os.PathLike[str],
     loader_module: str | None = None,
@@ -86,6 +87,7 @@ def save_model(
     save(PYFUNC.name, path, write, options)
 
 
+@spelled_out(LogOptions)
 def log_model(
     artifact_path: str | None = None,
     loader_module: str | None = None,

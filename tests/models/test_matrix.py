@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -86,6 +87,37 @@ def test_as_pyfunc(case: Case, in_repo: Path) -> None:
     loaded = mlgit.pyfunc.load_model("saved")
     assert plain(loaded.predict(data)) == _expected(case, model, data)
     assert loaded.get_raw_model() is not None
+
+
+# What MLflow 3.17's functions take besides; of one version, or of its platform.
+NOT_HERE = {"kwargs", "resources", "auth_policy", "prompts", "uv_project_path", "uv_groups",
+            "uv_extras", "code_path", "example_no_conversion"}  # fmt: skip
+
+
+@each_version
+@pytest.mark.parametrize("flavor", sorted({case.flavor for case in CASES}))
+def test_arguments_have_mlflows_names(flavor: str, version: str) -> None:
+    if not PEERS[version]:
+        pytest.skip(f"MLGIT_TEST_MLFLOW{version} names no Python with that MLflow")
+    names = ("save_model", "log_model", "load_model")
+    program = (
+        f"import inspect, json, mlflow.{flavor} as f; print(json.dumps("
+        f"{{n: list(inspect.signature(getattr(f, n)).parameters) for n in {names!r}}}))"
+    )
+    done = subprocess.run(
+        [PEERS[version], "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": FRAMEWORKS},
+    )
+    if "No module named" in done.stderr:
+        pytest.skip(f"the framework of {flavor} isn't installed there")
+    theirs = json.loads(done.stdout.strip().splitlines()[-1])
+    for name in names:
+        ours = inspect.signature(getattr(getattr(mlgit, flavor), name)).parameters
+        assert set(theirs[name]) - set(ours) - NOT_HERE == set()
+        if ours and name != "load_model":
+            assert next(iter(theirs[name])) == next(iter(ours))
 
 
 @each
