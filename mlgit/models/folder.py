@@ -304,7 +304,8 @@ def open_folder(
         raise InvalidParameterValue(f"A model URI is text or a path, not {type(uri).__name__}")
     source = source_of(uri, store)
     if dst_path is not None:
-        name = os.fspath(uri).rstrip("/").rpartition("/")[2] or "model"
+        name = os.fspath(uri).rstrip("/").rpartition("/")[2]
+        name = "model" if name in ("", ".", "..") else name
         target = os.path.join(os.path.abspath(dst_path), name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         source.fetch("", target, copy=True)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from mlgit.exceptions import (
+    CorruptData,
     InvalidParameterValue,
     MissingDependency,
     MlgitException,
@@ -264,14 +265,23 @@ class UrlSource:
         return None
 
     def fetch(self, path: str, target: str, *, copy: bool = False) -> None:
-        # With the slash, what is below the folder and not the folder itself.
         def get(place: str) -> None:
             if self._fs.isdir(place):
-                self._fs.get(place.rstrip("/") + "/", target + "/", recursive=True)
+                self._get_folder(place.rstrip("/") + "/", target)
             else:
                 self._fs.get_file(place, target)
 
         self._do("fetch", path, get)
+
+    def _get_folder(self, place: str, target: str) -> None:
+        os.makedirs(target, exist_ok=True)
+        for found in self._fs.find(place):
+            below = found[len(place) :] if found.startswith(place) else ".."
+            parts = below.split("/")
+            if ".." in parts or not parts[0]:
+                raise CorruptData(f"{self._url} holds {found!r}, which is outside the model")
+            os.makedirs(os.path.join(target, *parts[:-1]), exist_ok=True)
+            self._fs.get_file(found, os.path.join(target, *parts))
 
     def _do(self, doing: str, path: str, what: Any) -> Any:
         place = f"{self._root.rstrip('/')}/{path}" if path else self._root

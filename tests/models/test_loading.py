@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mlgit
 from mlgit.exceptions import (
@@ -219,6 +222,19 @@ def test_code_and_artifacts_behind_a_url(in_repo: Path) -> None:
     assert helper_of_url.ANSWER == 42
 
 
+def test_a_bucket_that_names_files_outside(in_repo: Path) -> None:
+    import fsspec
+
+    Path("words").mkdir()
+    Path("words/a.txt").write_text("a")
+    mlgit.pyfunc.save_model("saved", python_model=Reader(), artifacts={"words": "words"})
+    fs = fsspec.filesystem("memory")
+    fs.put(f"{in_repo}/saved", "/bucket/evil", recursive=True)
+    fs.store["/bucket/evil/artifacts/words/../../../../sprung"] = fs.store["/bucket/evil/MLmodel"]
+    with pytest.raises(CorruptData, match="outside the model"):
+        mlgit.pyfunc.load_model("memory://bucket/evil")
+
+
 # -- revisions
 
 
@@ -291,6 +307,20 @@ def test_paths_that_lead_out_of_the_folder(path: object, in_repo: Path) -> None:
         for ask in (folder.file, folder.read, folder.load_pickle):
             with pytest.raises(CorruptData, match="isn't a path inside the model"):
                 ask(path)
+
+
+@given(st.text("a./\\\\~:-\0 ", max_size=12))
+def test_any_path_is_inside_or_refused(path: str) -> None:
+    with tempfile.TemporaryDirectory() as top:
+        os.makedirs(f"{top}/m/a/a")
+        Path(top, "m", "MLmodel").write_text("flavors: {}")
+        Path(top, "a").write_text("outside")
+        with opened(f"{top}/m") as folder:
+            try:
+                found = folder.file(path)
+            except (CorruptData, ResourceDoesNotExist):
+                return
+        assert os.path.realpath(found).startswith(os.path.realpath(f"{top}/m"))
 
 
 def test_links_that_lead_out_of_the_folder(in_repo: Path) -> None:
