@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -48,6 +49,7 @@ class GitStore:
         self.index = Index(repo)
         self.experiments = Experiments(repo, self.index)
         self.runs = Runs(repo, self.objects, self.index, self.experiments)
+        self._telling = threading.Lock()
 
     # -- search
 
@@ -231,9 +233,11 @@ class GitStore:
             InvalidParameterValue: The path can't be one; nothing is logged.
         """
         checked = validation.check_artifact_path(path)
-        old = self.runs.get(run_id).data.tags.get(tag)
+        self.runs.get(run_id)
         entry = self.objects.move_folder(folder)
-        self.runs.log_model(run_id, checked, entry, RunTag(tag, tag_value(old)))
+        with self._telling:  # threads that log models to one run
+            old = self.runs.get(run_id).data.tags.get(tag)
+            self.runs.log_model(run_id, checked, entry, RunTag(tag, tag_value(old)))
 
     def log_bytes(self, run_id: str, data: bytes, artifact_file: str) -> None:
         """Log bytes as an artifact of a path."""

@@ -93,6 +93,19 @@ def test_the_tag_that_mlflow_finds_models_by(in_repo: Path) -> None:
     }  # fmt: skip
 
 
+def test_threads_that_log_to_one_run(in_repo: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with mlgit.start_run() as run, ThreadPoolExecutor(4) as pool:
+        run_id = run.info.run_id
+        names = [f"m{number}" for number in range(8)]
+        infos = list(pool.map(lambda name: mlgit.log_model(Echo(), name, run_id=run_id), names))
+    for info in infos:
+        assert mlgit.pyfunc.load_model(info.model_uri).predict(1) == 1
+    entries = json.loads(mlgit.get_run(run_id).data.tags["mlflow.log-model.history"])
+    assert {entry["artifact_path"] for entry in entries} == set(names)
+
+
 def test_the_tag_holds_the_newest_models_that_fit(in_repo: Path) -> None:
     with mlgit.start_run() as run:
         for number in range(30):
