@@ -129,3 +129,53 @@ def test_thresholds_are_mlflows(tmp_path: Path, version: int) -> None:
     if version == 2:
         unexpected = {n for n in unexpected if not ("relative" in n and "after -" in n)}
     assert unexpected == set()
+
+
+_SAVES = """
+import importlib, sys
+import numpy as np, pandas as pd
+module = importlib.import_module(sys.argv[1])
+models = importlib.import_module(sys.argv[1] + ".models")
+module.set_tracking_uri(sys.argv[2])
+def objects(eval_df, builtin_metrics, artifacts_dir):
+    return {"frame": eval_df, "array": np.arange(3), "words": {"a": 1}, "odd": complex(1, 2)}
+data = pd.DataFrame({"y": [0, 1, 2, 1], "p": [0, 1, 1, 1]})
+models.evaluate(
+    data=data, targets="y", predictions="p", model_type="classifier", custom_artifacts=[objects]
+).save(sys.argv[3])
+"""
+_LOADS = """
+import importlib, json, sys
+found = importlib.import_module(sys.argv[1] + ".models").EvaluationResult.load(sys.argv[2])
+told = {"metrics": found.metrics}
+for name, artifact in found.artifacts.items():
+    content = artifact.content
+    told[name] = [type(artifact).__name__, getattr(content, "shape", None), type(content).__name__]
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("version", [3, 2])
+@pytest.mark.parametrize("saved_by", ["mlgit", "mlflow"])
+def test_saved_results_are_read_by_both(version: int, saved_by: str, tmp_path: Path) -> None:
+    pythons = {"mlgit": sys.executable, "mlflow": _peer(version)}
+    uris = {"mlgit": str(tmp_path), "mlflow": f"sqlite:///{tmp_path}/mlflow.db"}
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    def run(module: str, program: str, *arguments: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT) if module == "mlgit" else ""}
+        done = subprocess.run(
+            [pythons[module], "-W", "ignore", "-c", program, module, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    run(saved_by, _SAVES, uris[saved_by], str(tmp_path / "kept"))
+    read = {module: json.loads(run(module, _LOADS, str(tmp_path / "kept"))) for module in pythons}
+    assert read["mlgit"] == read["mlflow"]
+    assert read["mlgit"]["frame"] == ["CsvEvaluationArtifact", [4, 2], "DataFrame"]
+    assert len(read["mlgit"]) == 7
