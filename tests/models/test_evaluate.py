@@ -118,15 +118,18 @@ def test_a_model_of_ones_own(in_repo: Path) -> None:
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
             return [0.5 * (params or {}).get("times", 1)] * len(model_input)
 
+    data = NUMBERS * 1.0
     with mlgit.start_run():
-        signature = mlgit.models.infer_signature(NUMBERS[["a", "p"]], [0.5], params={"times": 1})
+        signature = mlgit.models.infer_signature(
+            NUMBERS[["a", "p"]] * 1.0, [0.5], params={"times": 1}
+        )
         uri = mlgit.pyfunc.log_model(
             name="model", python_model=Half(), signature=signature
         ).model_uri
     arguments: dict[str, Any] = {"targets": "y", "model_type": "regressor"}
     arguments["evaluator_config"] = QUIET
-    once = mlgit.evaluate(uri, NUMBERS, **arguments)
-    four = mlgit.evaluate(uri, NUMBERS, inference_params={"times": 4}, **arguments)
+    once = mlgit.evaluate(uri, data, **arguments)
+    four = mlgit.evaluate(uri, data, inference_params={"times": 4}, **arguments)
     assert "score" not in once.metrics
     assert once.metrics["mean_absolute_error"] == 2.0
     assert four.metrics["mean_absolute_error"] == 1.0
@@ -231,6 +234,50 @@ def test_arrays_of_more_dimensions() -> None:
         evaluator_config=QUIET,
     )
     assert result.metrics["accuracy_score"] == 0.75
+
+
+# What MLflow 3.17 takes, and then what 2.22 took besides.
+ARGUMENTS = [
+    "model",
+    "data",
+    "model_type",
+    "targets",
+    "predictions",
+    "dataset_path",
+    "feature_names",
+    "evaluators",
+    "evaluator_config",
+    "extra_metrics",
+    "custom_artifacts",
+    "env_manager",
+    "model_config",
+    "inference_params",
+    "model_id",
+    "custom_metrics",
+    "validation_thresholds",
+    "baseline_model",
+    "baseline_config",
+]
+
+
+def test_the_arguments_are_mlflows() -> None:
+    import inspect
+
+    parameters = inspect.signature(mlgit.evaluate).parameters
+    assert list(parameters) == ARGUMENTS
+    assert mlgit.models.evaluate is mlgit.evaluate
+    by_place = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert by_place == ["model", "data"]
+
+
+def test_every_public_name_is_documented() -> None:
+    import inspect
+
+    for module in (mlgit.metrics, mlgit.models.evaluation):
+        assert list(module.__all__) == sorted(module.__all__)
+        for name in module.__all__:
+            assert inspect.getdoc(getattr(module, name)), name
+            assert name in dir(module)
 
 
 # -- what is logged
