@@ -110,6 +110,9 @@ def test_a_model_by_uri_and_loaded(in_repo: Path) -> None:
     by_uri = mlgit.evaluate(uri, table(LABELS), **arguments)
     loaded = mlgit.evaluate(mlgit.pyfunc.load_model(uri), table(LABELS), **arguments)
     assert by_uri.metrics == loaded.metrics
+    mlgit.sklearn.save_model(CLASSIFIER, "saved")
+    by_path = mlgit.evaluate(Path("saved"), table(LABELS), **arguments)
+    assert by_path.metrics == loaded.metrics
     assert "roc_auc" in by_uri.metrics
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,8 +117,8 @@ def read_subject(
     """
     if model is None:
         return None
-    if isinstance(model, str):
-        model = _loaded(model, model_config)
+    if isinstance(model, (str, os.PathLike)):
+        model = _loaded(os.fspath(model), model_config)
     predict = getattr(model, "predict", None)
     if predict is None:
         if callable(model):
