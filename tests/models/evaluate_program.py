@@ -69,16 +69,24 @@ NUMBERS = pd.DataFrame({"a": range(5), "y": [1.0, 2, 3, 4, 5], "p": [1.5, 2, 2.5
 QUIET = {"log_model_explainability": False}
 
 
+_LOADED: dict[int, tuple[Any, Any]] = {}
+
+
 def loaded(model: Any) -> Any:
-    """The model, saved and loaded as a pyfunc model."""
-    folder = tempfile.mkdtemp()
-    mlflow.sklearn.save_model(model, f"{folder}/model")
-    return mlflow.pyfunc.load_model(f"{folder}/model")
+    """The model, saved and loaded as a pyfunc model; once, as MLflow takes seconds."""
+    if id(model) not in _LOADED:
+        folder = tempfile.mkdtemp()
+        # With requirements that are given, MLflow doesn't load it to find them.
+        mlflow.sklearn.save_model(model, f"{folder}/model", pip_requirements=["scikit-learn"])
+        # The model is kept too: its id is its own while it lives.
+        _LOADED[id(model)] = model, mlflow.pyfunc.load_model(f"{folder}/model")
+    return _LOADED[id(model)][1]
 
 
 def logged(model: Any) -> str:
     """The URI of the model, logged to the active run."""
-    return str(mlflow.sklearn.log_model(model, artifact_path="model").model_uri)
+    info = mlflow.sklearn.log_model(model, artifact_path="model", pip_requirements=["scikit-learn"])
+    return str(info.model_uri)
 
 
 # -- classifiers
