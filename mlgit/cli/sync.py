@@ -11,6 +11,7 @@ import click
 from mlgit.cli import errors
 from mlgit.cli.context import RUN, App
 from mlgit.cli.output import one_line, plural, size
+from mlgit.exceptions import MlgitException
 
 if TYPE_CHECKING:
     from mlgit.objects.transfer import Transferred
@@ -41,6 +42,9 @@ _QUIET = click.option("-q", "--quiet", is_flag=True, help="Print data and errors
 @_RUN
 @_STORAGE
 @click.option("--no-artifacts", is_flag=True, help="Push the runs without what they name.")
+@click.option(
+    "--all-artifacts", is_flag=True, help="Upload what is missing of runs pushed before, too."
+)
 @_DRY
 @_JSON
 @_QUIET
@@ -52,6 +56,7 @@ def push(
     runs: tuple[str, ...],
     storage: str | None,
     no_artifacts: bool,
+    all_artifacts: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -75,6 +80,7 @@ def push(
         runs=run_ids,
         experiments=ids,
         artifacts=not no_artifacts,
+        all_artifacts=all_artifacts,
         object_remote=storage,
         dry_run=dry_run,
         show=_shown(app),
@@ -119,11 +125,13 @@ def fetch(
     app.out.quiet |= quiet
     narrow = bool(experiments or runs or models)
     which = _Which(experiments, runs, models)
-    done = _fetch(app, remote, artifacts or narrow, which, storage, dry_run, False)
+    done, problem = _fetch(app, remote, artifacts or narrow, which, storage, dry_run, False)
     if as_json:
         app.out.json(_fetch_json(done, dry_run))
     else:
         _tell_fetched(app, done, dry_run)
+    if problem:
+        raise problem
     _exit_if_apart(done)
 
 
@@ -162,7 +170,8 @@ def pull(
 
     app.out.quiet |= quiet
     want = not no_artifacts
-    done = _fetch(app, remote, want, _Which(experiments, runs, models), storage, dry_run, want)
+    which = _Which(experiments, runs, models)
+    done, problem = _fetch(app, remote, want, which, storage, dry_run, want)
     placed = None
     if want and not (no_checkout or dry_run) and app.open().repo.worktree is not None:
         placed = place_data(app, remote=storage)
@@ -173,6 +182,8 @@ def pull(
         _tell_fetched(app, done, dry_run)
         if placed:
             tell_placed(app, placed)
+    if problem:
+        raise problem
     if placed:
         fail_if_not_placed(placed)
     _exit_if_apart(done)
@@ -267,7 +278,9 @@ def _fetch(
     storage: str | None,
     dry_run: bool,
     data: bool,
-) -> Fetched:
+) -> tuple[Fetched, MlgitException | None]:
+    """Fetch refs, and objects where they are wanted; and what kept objects from coming."""
+    from mlgit.store.registry_tags import versions_of
     from mlgit.sync import fetch as library
 
     store = app.open()
@@ -275,9 +288,15 @@ def _fetch(
     done = library.Fetched("")
     if remote is not None:
         done = library.fetch(store, remote, dry_run=dry_run, show=_shown(app))
-    if artifacts and not dry_run:
-        # Now, as runs that came may be among those that were named.
-        run_ids, ids = _narrowed(app, which.runs, which.experiments)
+    if dry_run:
+        return done, None
+    # Now, as runs that came may be among those that were named.
+    run_ids, ids = _narrowed(app, which.runs, which.experiments)
+    for model in which.models:
+        versions_of(store.repo, model)
+    if not artifacts:
+        return done, None
+    try:
         done.objects = library.download(
             store,
             runs=run_ids,
@@ -287,7 +306,9 @@ def _fetch(
             object_remote=storage,
             show=_shown(app),
         )
-    return done
+    except MlgitException as error:
+        return done, error  # what came is told first
+    return done, None
 
 
 def _exit_if_apart(done: Fetched) -> None:
@@ -394,8 +415,10 @@ def _tell_apart(app: App, apart: Sequence[Apart]) -> None:
                 f"  {one_line(clash.key)}: here {_value(clash.ours)}, there {_value(clash.theirs)},"
                 f" before {_value(clash.base)}"
             )
-    if apart:
+    if any(left.clashes for left in apart):
         app.out.note("Set such a key here to what it is there, and repeat the command")
+    if any(not left.clashes for left in apart):
+        app.out.note("A tag is never moved: git tag -d it here, where the other one is right")
 
 
 def _value(text: str | None) -> str:

@@ -34,7 +34,7 @@ def entries_below(data: mmap.mmap | bytes, prefix: str) -> dict[str, str]:
     """The refs that begin with ``prefix``, and their commits."""
     in_order = is_sorted(data)
     found: dict[str, str] = {}
-    for name, sha in packed_lines(data, lower_bound(data, prefix.encode()) if in_order else 0):
+    for name, sha in packed_lines(data, lower_bound(data, os.fsencode(prefix)) if in_order else 0):
         if name.startswith(prefix):
             found[name] = sha
         elif in_order:
@@ -87,7 +87,7 @@ def find(data: mmap.mmap | bytes, name: str) -> str | None:
         return None
     if not is_sorted(data):
         return next((sha for n, sha in packed_lines(data) if n == name), None)
-    return bisect(data, name.encode())
+    return bisect(data, os.fsencode(name))
 
 
 def merged(data: mmap.mmap | bytes, changes: dict[str, str]) -> bytes:
@@ -98,7 +98,7 @@ def merged(data: mmap.mmap | bytes, changes: dict[str, str]) -> bytes:
     header = data[:body] if body else b"# pack-refs with: peeled fully-peeled sorted \n"
     parts = [header]
     copied = body
-    wanted = {name.encode(): sha for name, sha in changes.items()}
+    wanted = {os.fsencode(name): sha for name, sha in changes.items()}
     for name in sorted(wanted):
         start = max(lower_bound(data, name), body)
         parts.append(data[copied:start])
@@ -113,7 +113,7 @@ def merged(data: mmap.mmap | bytes, changes: dict[str, str]) -> bytes:
 
 def without(data: mmap.mmap | bytes, names: Collection[str]) -> bytes:
     """The file without many entries, in one pass: bisecting for each takes ten times as long."""
-    gone = {name.encode() for name in names}
+    gone = {os.fsencode(name) for name in names}
     kept: list[bytes] = []
     dropped = False
     for line in data[:].splitlines(keepends=True):

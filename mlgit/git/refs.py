@@ -193,7 +193,7 @@ class RefStore:
     def symbolic_update(self, name: str, target: str) -> None:
         """Make a symbolic ref point at another ref."""
         with _Lock(self._path(name), False) as lock:
-            lock.replace(b"ref: " + target.encode() + b"\n")
+            lock.replace(b"ref: " + os.fsencode(target) + b"\n")
 
     def delete(self, name: str, expected: str | None = ANY, *, break_lock: bool = False) -> None:
         """Remove a ref, if it still is what was expected; the arguments are ``update``'s.

@@ -77,14 +77,14 @@ class DulwichTransport(GitTransport):
         def choose(there: dict[bytes, bytes]) -> dict[bytes, bytes]:
             changes = {}
             for ref, new, old in updates:
-                now = there.get(ref.encode())
+                now = there.get(os.fsencode(ref))
                 if now != (old and old.encode()) and now != (new and new.encode()):
                     rejected[ref] = Result(ref, REJECTED, "fetch first")
                 elif now is not None and new is not None and not self._contains(new, now.decode()):
                     rejected[ref] = Result(ref, REJECTED, "non-fast-forward")
                 elif now != (new and new.encode()):
                     sent[ref] = new
-                    changes[ref.encode()] = new.encode() if new else _ZERO
+                    changes[os.fsencode(ref)] = new.encode() if new else _ZERO
             return changes
 
         client, path = self._client("push")

@@ -181,6 +181,11 @@ def explain(error: Exception, doing: str, where: str, scheme: str) -> MlgitExcep
         return Unsupported(f"Can't {doing} ({where}): {scheme}:// can't do that")
     if isinstance(error, (TypeError, ValueError)) or type(error).__name__ in _WRONG:
         return InvalidParameterValue(what, hint="check the remote's URL and options")
+    if isinstance(error, PermissionError):
+        return PermissionDenied(
+            f"This user may not {doing} ({where}): {text}",
+            hint="whoever owns it can give the right: chmod, chgrp, or a group of the team's",
+        )
     if isinstance(error, OSError) and error.errno in _LASTING and not status:
         return from_os_error(error, f"{doing} ({where})")
     return RemoteUnavailable(what, hint="repeat the command: it goes on where this stopped")

@@ -22,7 +22,9 @@ _AT_ONCE = 1 << 18
 _SLOW = 0.01
 _SLOW_FOR = 200
 # What says that these two folders can't share files, rather than that this file can't be shared.
-_APART = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
+_APART = {
+    errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EROFS,
+}  # fmt: skip
 _NOT_THIS = {errno.EMLINK, errno.EACCES}
 
 
@@ -43,6 +45,10 @@ class FolderDriver:
     def __init__(self, root: str, share: bool = True) -> None:
         self.root = root
         self._reflinks = self._links = share
+        # Folder → the group and rights of new files there; -1 where that isn't so simple.
+        self._expected: dict[str, tuple[int, int]] = {}
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
         self._threads = Threads(self.parallel)
         self._slow = 0
         self._mark = uuid.uuid4().hex
@@ -96,7 +102,7 @@ class FolderDriver:
         try:
             if share and self._clone(path, temporary, 0o444):
                 digest = sha256 if whole else digest_of(temporary, tell)
-            elif share and self._may_link(path):
+            elif share and self._may_link(path, f"{self.root}/objects"):
                 check_sent(sha256 if whole else digest_of(path, tell), sha256)
                 if self._link_in(path, target, size):
                     return
@@ -153,20 +159,31 @@ class FolderDriver:
             _discard(target)
         return self._reflinks
 
-    def _may_link(self, path: str) -> bool:
-        """Whether a file is an object of ours, which nobody writes to; it is made new again."""
+    def _may_link(self, path: str, into: str) -> bool:
+        """Whether a file is an object of ours, which nobody writes to, and a link to it is as a
+        new file in that folder would be: of its group, and with the rights that one gets."""
         if not self._links:
             return False
         found = os.lstat(path)
-        ours = found.st_uid == os.geteuid() and not found.st_mode & 0o222
-        if not ours or not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o222:
             return False
-        if time.time() - found.st_mtime > FRESH:
-            os.utime(path)  # who removes what is old goes by this
-        return True
+        return found.st_uid == os.geteuid() and self._looks_new(found, into)
+
+    def _looks_new(self, found: os.stat_result, folder: str) -> bool:
+        if folder not in self._expected:
+            try:
+                os.makedirs(folder, exist_ok=True)
+                above = os.stat(folder)
+            except OSError:
+                return False
+            group = above.st_gid if above.st_mode & stat.S_ISGID else os.getegid()
+            rights = -1 if _has_acl(folder) else 0o444 & ~self._umask
+            self._expected[folder] = (group, rights)
+        return self._expected[folder] == (found.st_gid, found.st_mode & 0o777)
 
     def _link_in(self, path: str, target: str, size: int) -> bool:
         try:
+            _refresh(path)
             try:
                 os.link(path, target)
             except FileNotFoundError:
@@ -179,9 +196,10 @@ class FolderDriver:
         return True
 
     def _link_out(self, source: str, path: str) -> bool:
-        if not self._may_link(source):
+        if not self._may_link(source, os.path.dirname(path)):
             return False
         try:
+            _refresh(source)
             os.link(source, path)
         except FileNotFoundError:
             raise
@@ -252,6 +270,19 @@ def _create(path: str, mode: int) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, mode)
+
+
+def _refresh(path: str) -> None:
+    """Make an object new again, long before it is old: who removes objects goes by this."""
+    if time.time() - os.stat(path).st_mtime > FRESH / 2:
+        os.utime(path)
+
+
+def _has_acl(folder: str) -> bool:
+    try:
+        return bool(os.getxattr(folder, "system.posix_acl_default"))
+    except (OSError, AttributeError):
+        return False
 
 
 def _discard(path: str) -> None:

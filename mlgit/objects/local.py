@@ -63,8 +63,12 @@ class LocalObjects:
                 return False  # nothing can be written here; who writes next tells
         path = self.path(sha256)
         try:
-            if time.time() - os.stat(path).st_mtime > FRESH:
+            found = os.stat(path)
+            if time.time() - found.st_mtime > FRESH:
+                whole = found.st_size >= LARGE and self.is_whole(sha256)
                 os.utime(path)
+                if whole:
+                    self._whole.note(path, sha256)
         except OSError:
             return False  # not there, or not ours to touch: written, or written anew
         return True
@@ -75,6 +79,10 @@ class LocalObjects:
         Of small ones that isn't known: they are hashed in no time.
         """
         return self._whole.knows(self.path(sha256), sha256)
+
+    def still_whole(self, sha256: str) -> None:
+        """Remember it again of an object of which it was known, and whose time was renewed."""
+        self._whole.note(self.path(sha256), sha256)
 
     def put_bytes(self, data: bytes) -> Entry:
         """Store bytes as an object.
@@ -264,6 +272,21 @@ class LocalObjects:
             StorageError, PermissionDenied: It can't be written.
         """
         checkout(self, entry, path, link)
+
+    def unshare(self, sha256: str) -> None:
+        """Give an object a file of its own, where it shares it with a remote.
+
+        Raises:
+            CorruptData: Its bytes have another digest; it was put aside.
+            OSError: It can't be read or written.
+        """
+        with self.open(sha256) as source, self._temporary() as (fd, name):
+            found = copy_and_hash(source.fileno(), fd, os.fstat(source.fileno()).st_size)
+            if found == sha256:
+                self._place(name, sha256)
+        if found != sha256:
+            os.unlink(name)
+            raise self.damaged(sha256)
 
     def damaged(self, sha256: str) -> CorruptData:
         """Put aside an object whose bytes have another digest; the error that tells of it."""

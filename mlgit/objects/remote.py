@@ -29,6 +29,11 @@ def scheme_of(url: str) -> str:
     return match[1].lower() if match else "file"
 
 
+def folder_of(url: str) -> str:
+    """The folder of a path or of a URL of the scheme "file"."""
+    return os.path.abspath(re.sub(r"^(file|local)://", "", url))
+
+
 def without_credentials(url: str) -> str:
     """A URL as it may be shown: without user and password."""
     if not _SCHEME.match(url) or "@" not in url:
@@ -82,8 +87,13 @@ class RemoteObjects:
 
     def _connect(self) -> Driver:
         if self.scheme in ("file", "local") and not self.options.keys() - {"share"}:
-            folder = os.path.abspath(re.sub(r"^(file|local)://", "", self.url))
-            return FolderDriver(folder, share=self.options.get("share") is not False)
+            share = self.options.get("share", True)
+            if not isinstance(share, bool):
+                raise InvalidParameterValue(
+                    f"The option share of {self.where} is {share!r}, and must be true or false",
+                    hint="mlgit remote add --force NAME PATH --option share=false",
+                )
+            return FolderDriver(folder_of(self.url), share)
         try:
             import fsspec
 
@@ -219,7 +229,7 @@ class RemoteObjects:
         if doing.startswith("download") and is_missing(error):
             return ResourceDoesNotExist(
                 f"The object {sha256} isn't at {self.where}",
-                hint="whoever has it can upload it: mlgit push",
+                hint="whoever has it can upload it: mlgit push --all-artifacts",
             )
         return explain(error, doing, self.where, self.scheme)
 

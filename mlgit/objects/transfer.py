@@ -62,24 +62,31 @@ def upload(
     missing = remote.missing({sha: _known(sha, size) for sha, size in sizes.items()})
     here = {sha: local.size(sha, sizes[sha]) for sha in missing}
     absent = sorted(sha for sha, size in here.items() if size is None)
+    whole: set[str] = set()
 
     def start(sha: str, tell: Tell) -> Future[Any]:
+        if local.is_whole(sha):
+            whole.add(sha)
         arguments = (local.path(sha), key_of(sha), here[sha], sha, tell)
-        return remote.driver.start("put", *arguments, True, local.is_whole(sha))
+        return remote.driver.start("put", *arguments, True, sha in whole)
+
+    def done(sha: str) -> None:
+        if sha in whole:
+            local.still_whole(sha)
 
     def look(sha: str, error: Exception) -> None:
         if isinstance(error, CorruptData):
             local.quarantine(sha)
 
-    job = _Job("upload", missing - set(absent), sizes, start, failed=look)
-    done = _move(job, remote, progress)
+    job = _Job("upload", missing - set(absent), sizes, start, done=done, failed=look)
+    moved = _move(job, remote, progress)
     if absent:
         more = f", nor {len(absent) - 1} others" if absent[1:] else ""
         raise ResourceDoesNotExist(
             f"The object {absent[0]} is neither in this clone nor at {remote.where}{more}",
             hint="fetch it from where it is, or log it again",
         )
-    return Transferred(len(missing), done, len(sizes) - len(missing))
+    return Transferred(len(missing), moved, len(sizes) - len(missing))
 
 
 def download(
@@ -124,7 +131,7 @@ def download(
         except OSError as error:
             raise from_os_error(error, "store an object") from error
 
-    job = _Job("download", missing, sizes, start, done=place)
+    job = _Job("download", missing, sizes, start, done=place, size=lambda s: local.size(s) or 0)
     try:
         done = _move(job, remote, progress)
     finally:
@@ -148,6 +155,7 @@ class _Job:
     sizes: Mapping[str, int]
     start: Callable[[str, Tell], Future[Any]]
     done: Callable[[str], None] = lambda sha: None
+    size: Callable[[str], int] = lambda sha: 0
     failed: Callable[[str, Exception], None] = lambda sha, error: None
 
 
@@ -198,7 +206,7 @@ def _move(job: _Job, remote: RemoteObjects, progress: Progress | None) -> int:
     ):
         if error is None:
             job.done(sha)
-            moved += sizes[sha]
+            moved += sizes[sha] or job.size(sha)
             meter.end(sha, sizes[sha])
             meter.show()
             continue

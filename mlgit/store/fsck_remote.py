@@ -122,8 +122,9 @@ class _RemoteCheck:
         self.progress(len(self.looked_at), len(self.there))
         size = self.there.get(sha)
         if size is None:
-            here = "push it again" if self.store.objects.has(sha) else "whoever has it can push it"
-            self.add(where, f"{path}: its object {sha} isn't on {self.remote.where}", here)
+            here = "" if self.store.objects.has(sha) else "whoever has it can: "
+            hint = f"{here}mlgit push --all-artifacts puts it there"
+            self.add(where, f"{path}: its object {sha} isn't on {self.remote.where}", hint)
         elif entry.kind != "d" and size != entry.size:
             self.wrong(where, path, sha, f"has {size} bytes, not {entry.size}")
         if entry.kind == "d":

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git import Repository
+from mlgit.git.commits import parse_commit
 from mlgit.git.trees import resolve_commit
 
 TAGS = "refs/tags/"
@@ -21,6 +22,10 @@ _TAG = re.compile(
     r"|#(?P<alias>[^@#!^]+)(?P<unassigned>!?))"
     r"(?:#(?P<count>[0-9]+))?\Z"
 )
+
+
+# How many versions of a model may stand on one run's commit.
+_MOST_ON_TOP = 1000
 
 
 class Version(NamedTuple):
@@ -80,3 +85,21 @@ def versions_of(repo: Repository, model: str) -> list[Version]:
             else "mlgit fetch brings the registry's tags from a Git remote",
         )
     return known[model]
+
+
+def run_commit(repo: Repository, commit: str) -> str | None:
+    """The run's commit that a version's commit is, or stands on; None for code alone.
+
+    Raises:
+        ResourceDoesNotExist, CorruptData: A commit can't be read.
+    """
+    for _ in range(_MOST_ON_TOP):
+        parsed = parse_commit(repo.objects.commit(commit))
+        if "Mlgit-Run" in parsed.trailers():
+            return commit
+        # Only what has the same tree is there for its version's sake.
+        below = parsed.parents[0] if parsed.parents else None
+        if below is None or parse_commit(repo.objects.commit(below)).tree != parsed.tree:
+            return None
+        commit = below
+    return None

@@ -21,7 +21,7 @@ from mlgit.exceptions import (
     ResourceDoesNotExist,
 )
 from mlgit.git import Repository
-from mlgit.objects.remote import RemoteObjects, scheme_of, without_credentials
+from mlgit.objects.remote import RemoteObjects, folder_of, scheme_of, without_credentials
 from mlgit.store import configfile, yamlform
 
 # How files of data are placed where nobody says: the first of these that can be.
@@ -211,6 +211,12 @@ def remote_objects(repo: Repository, name: str | None = None) -> RemoteObjects:
     if scheme_of(remote.url) == "file" and not options and "hardlink" in configured_links(repo):
         options = {"share": False}  # what a person makes writable mustn't be the remote's too
     return RemoteObjects(remote.url, options, name=remote.name)
+
+
+def folder_remotes(repo: Repository) -> list[str]:
+    """The folders of remotes that are folders of this machine."""
+    remotes = read_config(repo).remotes.values()
+    return [folder_of(r.url) for r in remotes if scheme_of(r.url) in ("file", "local")]
 
 
 def configured_links(repo: Repository) -> list[str]:

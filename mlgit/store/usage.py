@@ -12,7 +12,7 @@ from mlgit.objects import Entry, LocalObjects, parse_manifest, sweep
 from mlgit.store import reach
 from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import SUFFIX
-from mlgit.store.registry_tags import Version, versions
+from mlgit.store.registry_tags import Version, run_commit, versions
 from mlgit.store.roots import artifacts_blob, read_artifacts, run_commits
 
 
@@ -188,7 +188,8 @@ def _of_versions(store: GitStore, found: list[Version]) -> set[Entry]:
     entries: set[Entry] = set()
     for version in found:
         try:
-            blob = artifacts_blob(store.repo, version.commit)
+            commit = run_commit(store.repo, version.commit)
+            blob = artifacts_blob(store.repo, commit) if commit else None
             if blob is not None:
                 entries.update(read_artifacts(store.repo, blob, version.commit[:10]).values())
         except MlgitException:

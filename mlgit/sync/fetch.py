@@ -94,7 +94,7 @@ def download(
         )
         if data:
             entries |= wanted.data_entries(store)
-    if not entries:
+    if not entries or wanted.is_here(store, entries):
         return wanted.NOTHING
     objects = remote_objects(store.repo, object_remote)
     with show("Downloading artifacts") as progress:

@@ -115,7 +115,10 @@ def bring(
     # What this clone is ahead of is here already.
     needed = {ref: sha for ref, sha in differing.items() if not work.is_ahead(ref, sha)}
     if dry_run:
-        for ref in needed:
+        for ref, sha in needed.items():
+            if ref in work.here and ref.startswith(TAGS):
+                work.told.apart.append(_moved(ref, work.here[ref], sha))
+                continue
             (work.told.forwarded if ref in work.here else work.told.new).append(ref)
         return work.told
     transport.fetch(needed)
@@ -128,6 +131,11 @@ def bring(
     return work.told
 
 
+def _moved(ref: str, ours: str, theirs: str) -> Apart:
+    """A tag that is another one there; it is never moved."""
+    return Apart(ref, ours, theirs, [])
+
+
 class _Bringing:
     def __init__(self, store: GitStore, there: Mapping[str, str], dry_run: bool) -> None:
         self.store = store
@@ -138,6 +146,7 @@ class _Bringing:
             store.runs.recover()  # a commit that was interrupted is finished before others come
         self.here = shared_refs(self.repo)
         self._archives: dict[str, dict[str, str]] = {}
+        self._tags: set[str] | None = None
 
     def takes(self, ref: str) -> bool:
         """Whether a remote may give this clone a ref of that name."""
@@ -145,6 +154,9 @@ class _Bringing:
             fits = bool(_NUMBERED.match(ref))
         elif ref.startswith(names.RUNS):
             fits = bool(_RUN.match(ref))
+        elif ref.startswith(TAGS) and ref not in self.here and self._is_in_the_way(ref):
+            self.told.refused[ref] = "this clone has a tag that is, or would be, a folder of it"
+            return False
         else:
             try:
                 fits = bool(check_ref_name(ref))
@@ -156,7 +168,17 @@ class _Bringing:
 
     def is_ahead(self, ref: str, sha: str) -> bool:
         own = self.here.get(ref)
-        return own is not None and stands_on(self.repo, own, sha)
+        return own is not None and not ref.startswith(TAGS) and stands_on(self.repo, own, sha)
+
+    def _is_in_the_way(self, ref: str) -> bool:
+        """Whether Git can't keep a tag beside one that is here."""
+        if self._tags is None:
+            self._tags = set(self.repo.refs.items(TAGS))
+        above = ref
+        while len(above := above.rpartition("/")[0]) > len(TAGS):
+            if above in self._tags:
+                return True
+        return any(other.startswith(f"{ref}/") for other in self._tags)
 
     # -- refs
 
@@ -197,10 +219,13 @@ class _Bringing:
     def _bring_up(self, ref: str, sha: str) -> None:
         for _ in range(_ATTEMPTS):
             own = self.repo.refs.read(ref)
+            if own is not None and ref.startswith(TAGS) and own != sha:
+                self.told.apart.append(_moved(ref, own, sha))
+                return
             if own == sha or (own is not None and stands_on(self.repo, own, sha)):
                 return
             try:
-                if own is None or (not ref.startswith(TAGS) and stands_on(self.repo, sha, own)):
+                if own is None or stands_on(self.repo, sha, own):
                     self.repo.refs.update(ref, sha, own)
                     self.told.forwarded.append(ref)
                 else:
@@ -220,10 +245,6 @@ class _Bringing:
             theirs: The remote's, or the archive's.
             own: What the ref is now; None where it is the archive that has ``ours``.
         """
-        if ref.startswith(TAGS):  # a tag is never moved
-            clash = Clash("the tag", None, ours, theirs)
-            self.told.apart.append(Apart(ref, ours, theirs, [clash]))
-            return
         try:
             made, clashes = merge_commits(self.repo, ref, ours, theirs)
         except MlgitException as error:

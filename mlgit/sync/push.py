@@ -11,10 +11,11 @@ from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Updat
 from mlgit.objects import Entry
 from mlgit.objects.notices import Watch
 from mlgit.objects.transfer import Transferred
-from mlgit.store import names, pushed
+from mlgit.store import names, placed, pushed
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import stands_on
+from mlgit.store.registry_tags import TAGS
 from mlgit.store.remotes import remote_objects
 from mlgit.sync import wanted
 from mlgit.sync.incoming import SHARED, Apart, Incoming, bring, ours, shared_refs
@@ -61,6 +62,7 @@ def push(
     runs: Collection[str] | None = None,
     experiments: Collection[str] | None = None,
     artifacts: bool = True,
+    all_artifacts: bool = False,
     object_remote: str | None = None,
     dry_run: bool = False,
     show: Show = no_show,
@@ -77,6 +79,9 @@ def push(
         experiments: Only runs of these experiments.
         artifacts: Upload the objects that the refs lead to. Without, the refs will name bytes
             that others can't get.
+        all_artifacts: Look at the objects of all chosen refs, also of those that the Git remote
+            has already, and upload what this clone has and the other place hasn't. Without, that
+            is done for runs that are named, and the first time that a place is used.
         object_remote: Where to; the default one where None.
         dry_run: Change nothing, and tell what would be done.
         show: Makes what is told how far a job is, from the job's title.
@@ -92,11 +97,15 @@ def push(
     if remote is None:
         return Pushed("", objects=_upload_data(store, object_remote, dry_run, show))
     work = _Push(store, remote, _chosen(store, runs, experiments), dry_run, show)
+    work.narrowed = runs is not None or experiments is not None
+    work.thorough = all_artifacts or work.narrowed
     told = work.told
     for attempt in range(_ATTEMPTS):
         updates = work.plan()
         if artifacts and (attempt == 0 or updates):
-            work.upload(updates, object_remote)
+            work.upload(updates, object_remote, first=attempt == 0)
+        elif not artifacts and updates and not dry_run:
+            placed.forget(store.repo)
         if dry_run:
             told.refs = [update.ref for update in updates]
             break
@@ -162,6 +171,7 @@ class _Push:
         self.there: dict[str, str] = {}
         self.raced: dict[str, str] = {}
         self.watches: list[tuple[Watch, set[Entry], set[Entry]]] = []
+        self.narrowed = self.thorough = False
 
     def plan(self) -> list[Update]:
         """What is to be pushed, after what differs on both sides was merged."""
@@ -178,7 +188,7 @@ class _Push:
             old = self.there.get(ref)
             if old == sha or ref in left or ref in self.told.failed:
                 continue
-            if old is None or stands_on(self.store.repo, sha, old):
+            if old is None or (not ref.startswith(TAGS) and stands_on(self.store.repo, sha, old)):
                 updates.append(Update(ref, sha, old))
         return updates
 
@@ -192,12 +202,18 @@ class _Push:
 
         return bring(self.store, self.transport, self.there, differs_on_both, dry_run=self.dry_run)
 
-    def upload(self, updates: list[Update], object_remote: str | None) -> None:
+    def upload(self, updates: list[Update], object_remote: str | None, first: bool) -> None:
         """Put the objects that the refs lead to, and the data of the checked out commit."""
+        repo = self.store.repo
         refs = {update.ref: update.new for update in updates if update.new is not None}
         needed = wanted.new_entries(self.store, refs, self.there)
         data: set[Entry] = wanted.data_entries(self.store)
+        whole = first and not self.narrowed and placed.is_new(repo, object_remote)
+        if self.told.same and first and (self.thorough or whole):
+            data |= wanted.entries_of_refs(self.store, filter(self.chosen, shared_refs(repo)))
         if not needed and not data:
+            if whole and not self.dry_run:
+                placed.note(repo, object_remote)
             return
         try:
             objects = remote_objects(self.store.repo, object_remote)
@@ -210,10 +226,12 @@ class _Push:
             ) from error
         if self.dry_run:
             return
-        if needed:
+        if needed or data:
             self.watches.append((Watch(objects), needed, data))
         with self.show("Uploading artifacts") as progress:
             done = wanted.upload(self.store, objects, needed, data, progress)
+        if whole:
+            placed.note(repo, object_remote)
         before = self.told.objects
         self.told.objects = Transferred(
             before.objects + done.objects, before.bytes + done.bytes, done.already
@@ -222,9 +240,12 @@ class _Push:
     def settle(self) -> None:
         """Put again what somebody removed from the remote before the refs were there to see."""
         for watch, needed, data in self.watches:
-            while watch.disturbed():
+            with self.show("Waiting for mlgit gc on the remote"):
+                disturbed = watch.disturbed()
+            while disturbed:
                 with self.show("Uploading artifacts again") as progress:
                     wanted.upload(self.store, watch.remote, needed, data, progress)
+                disturbed = watch.disturbed()
 
     def push(self, updates: list[Update]) -> bool:
         """Push the refs; whether others were faster with some, so that it is to be repeated."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
-from mlgit.git.commits import parse_commit
 from mlgit.git.trees import resolve_commit
 from mlgit.objects import Entry, transfer
 from mlgit.objects.remote import RemoteObjects
@@ -14,7 +13,7 @@ from mlgit.store.archive_record import links
 from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import lineage
 from mlgit.store.reach import expand, pointer_entry, pointer_files
-from mlgit.store.registry_tags import TAGS
+from mlgit.store.registry_tags import TAGS, run_commit
 from mlgit.store.roots import Roots
 
 Progress = Callable[[int, int], None]
@@ -74,10 +73,8 @@ def _run(store: GitStore, sha: str, known: set[str], new: list[str], old: set[st
 
 def _run_of_tag(store: GitStore, sha: str) -> str | None:
     """The commit that a tag names, if it is a run's; the code's own has no artifacts."""
-    objects = store.repo.objects
     try:
-        commit = resolve_commit(objects, sha)
-        return commit if "Mlgit-Run" in parse_commit(objects.commit(commit)).trailers() else None
+        return run_commit(store.repo, resolve_commit(store.repo.objects, sha))
     except ResourceDoesNotExist:
         return None  # a tag of something else
 
@@ -88,6 +85,23 @@ def entries_of_runs(store: GitStore, commits: Iterable[str]) -> set[Entry]:
     for sha in commits:
         roots.commit(sha, sha[:10])
     return roots.entries
+
+
+def entries_of_refs(store: GitStore, refs: Iterable[str]) -> set[Entry]:
+    """What the newest commits of refs name; what can't be read is left to ``mlgit fsck``."""
+    commits: set[str] = set()
+    for ref in refs:
+        sha = store.repo.refs.read(ref)
+        if sha is None:
+            continue
+        if ref.startswith(names.RUNS):
+            commits.add(sha)
+        elif ref.startswith(names.ARCHIVE):
+            for link in links(store.repo, sha):
+                commits.update(link.runs.values())
+        elif ref.startswith(TAGS) and (commit := _run_of_tag(store, sha)) is not None:
+            commits.add(commit)
+    return entries_of_runs(store, commits)
 
 
 def data_entries(store: GitStore) -> set[Entry]:
@@ -135,6 +149,13 @@ def upload(
     extra = expand(store.objects, at_hand, missing=set())
     sizes.update((sha, size) for sha, size in extra.items() if store.objects.has(sha))
     return transfer.upload(store.objects, remote, sizes, progress)
+
+
+def is_here(store: GitStore, entries: Iterable[Entry]) -> bool:
+    """Whether everything that entries reach is in this clone, so that no remote is needed."""
+    missing: set[str] = set()
+    sizes = expand(store.objects, entries, missing=missing)
+    return not missing and all(store.objects.size(sha, n) is not None for sha, n in sizes.items())
 
 
 def download(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import (
     CorruptData,
@@ -17,11 +16,11 @@ from mlgit.exceptions import (
     from_os_error,
 )
 from mlgit.objects import Entry
-from mlgit.objects.memory import TICK_NS, Row, settled, stamp
+from mlgit.objects.memory import Row, Stat, settled, stamp
 from mlgit.objects.scan import Node, Progress, Scanner, below, stat_of
 from mlgit.store.fetching import bring
 from mlgit.store.pointers import SUFFIX
-from mlgit.store.remotes import configured_links, remote_objects
+from mlgit.store.remotes import configured_links, folder_remotes, remote_objects
 from mlgit.worktree.differences import Change, differences, entries_of
 from mlgit.worktree.place import Placer
 from mlgit.worktree.tracked import Placed, WorktreeData, blob_of, remove_parts
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from mlgit.objects.remote import RemoteObjects
 
 _MOST_NAMED = 10
-# Bytes that take as long to hash as a tick of the clock.
-_WORTH_A_TICK = 64 << 20
 
 
 @dataclass
@@ -80,7 +77,8 @@ def checkout(
         ResourceDoesNotExist: There is no pointer of a path.
         InvalidParameterValue: A path is outside, or there is no such way to place files.
     """
-    placer = Placer(data.objects, data.root, links or configured_links(data.repo))
+    links = links or configured_links(data.repo)
+    placer = Placer(data.objects, data.root, links, folder_remotes(data.repo))
     made = _Checkout(data, placer, force, progress, remote)
     paths = data.chosen(list(given))
     with data.alone():
@@ -90,17 +88,8 @@ def checkout(
                 made.let_go(path, placed)
         for path in paths:
             made.bring(path)
-        made.finish()
     data.memory.save()
     return made.done
-
-
-class _Fresh(NamedTuple):
-    """What was placed: when (monotonic, ns), how many bytes, and what remembers it."""
-
-    placed: int
-    size: int
-    know: Callable[[], None]
 
 
 class _Checkout:
@@ -122,8 +111,6 @@ class _Checkout:
         self.done = CheckedOut()
         self._connected: RemoteObjects | None = None
         self._bytes = 0
-        # What was written so shortly before that its stat can't vouch for it yet.
-        self._fresh: deque[_Fresh] = deque()
 
     def _connect(self) -> RemoteObjects:
         if self._connected is None:
@@ -316,43 +303,12 @@ class _Checkout:
             return
         made = self._place_file(want, path, total)
 
-        def know() -> None:
-            looked = time.time_ns()
-            found = os.lstat(self.data.absolute(path))
-            if _same_file(made, found):
-                row = Row(
-                    stamp([settled(stat_of(b"", found), looked)]),
-                    bytes.fromhex(want.sha256),
-                    b"",
-                    want,
-                )
-                self.data.memory.put((found.st_dev, found.st_ino), row)
-
-        self._know_later(want.size, know)
-
-    def _know_later(self, size: int, know: Callable[[], None]) -> None:
-        """Remember what was placed, once its stat can vouch for it; and what was before that."""
-        now = time.monotonic_ns()
-        self._fresh.append(_Fresh(now, size, know))
-        while self._fresh[0].placed < now - TICK_NS:
-            self._know(self._fresh.popleft())
-
-    @staticmethod
-    def _know(fresh: _Fresh) -> None:
-        try:
-            fresh.know()
-        except OSError:
-            pass  # it is gone already
-
-    def finish(self) -> None:
-        """Remember what is still fresh, after a tick of the clock that gives files their times.
-
-        A little of it is sooner read by the next command that wants to know than waited for.
-        """
-        if sum(fresh.size for fresh in self._fresh) >= _WORTH_A_TICK:
-            time.sleep(TICK_NS / 1e9)
-        while self._fresh:
-            self._know(self._fresh.popleft())
+        looked = time.time_ns()
+        found = os.lstat(self.data.absolute(path))
+        if _same_file(made, found):
+            file = _vouched(stat_of(b"", found), looked)
+            row = Row(stamp([file]), bytes.fromhex(want.sha256), b"", want)
+            self.data.memory.put((found.st_dev, found.st_ino), row)
 
     def _place_file(self, want: Entry, path: str, total: int) -> os.stat_result:
         try:
@@ -376,8 +332,7 @@ class _Checkout:
                 self._place_folder(entry, f"{path}/{name}", total)
             else:
                 made[name] = self._place_file(entry, f"{path}/{name}", total)
-        size = sum(entries[name].size for name in made)
-        self._know_later(size, lambda: self._know_folder(want, path, entries, made))
+        self._know_folder(want, path, entries, made)
 
     def _know_folder(
         self,
@@ -397,7 +352,7 @@ class _Checkout:
             except OSError:
                 return
             if _same_file(made[name], found):
-                files.append(settled(stat_of(raw, found), looked))
+                files.append(_vouched(stat_of(raw, found), looked))
                 shas.append(bytes.fromhex(entries[name].sha256))
         folders = {name: entry for name, entry in entries.items() if entry.kind == "d"}
         own = os.lstat(place)
@@ -407,6 +362,15 @@ class _Checkout:
 
 def _join(path: str, below: str) -> str:
     return f"{path}/{below}" if below else path
+
+
+def _vouched(file: Stat, looked: int) -> Stat:
+    """The stat of a file that is as it was placed, as it may be remembered.
+
+    It was given a time that no write gives it. Where the file system cut that, or it is a hard
+    link, with the object's time, it is to be ``settled`` as any file.
+    """
+    return file if file[5] and file[4] % 1_000_000 else settled(file, looked)
 
 
 def _same_file(one: os.stat_result, other: os.stat_result) -> bool:

@@ -6,11 +6,13 @@ import errno
 import itertools
 import os
 import stat
+import time
 from collections.abc import Sequence
 
 from mlgit.exceptions import InvalidParameterValue, InvalidState, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.copying import clone, copy_and_hash, copy_unread
+from mlgit.objects.remote import key_of
 from mlgit.objects.scan import PART
 
 LINKS = ("reflink", "hardlink", "copy")
@@ -28,9 +30,17 @@ class Placer:
         objects: Where they come from.
         root: The folder. Nothing is written through a link below it.
         links: The ways to try, in order, out of ``LINKS``; copying is always the last.
+        remotes: Folders of remotes, which may share files with these objects. What is linked
+            into the worktree must not be such a file: somebody may make it writable.
     """
 
-    def __init__(self, objects: LocalObjects, root: str, links: Sequence[str]) -> None:
+    def __init__(
+        self,
+        objects: LocalObjects,
+        root: str,
+        links: Sequence[str],
+        remotes: Sequence[str] = (),
+    ) -> None:
         unknown = [link for link in links if link not in LINKS]
         if unknown:
             raise InvalidParameterValue(
@@ -41,6 +51,7 @@ class Placer:
         self._links = [link for link in links if link != "copy"]
         if "copy" in links:  # what is named after copying is never reached
             self._links = [link for link in links[: links.index("copy")] if link != "copy"]
+        self._remotes = remotes
         self._counter = itertools.count(1)
         self._folders: set[str] = {self._root}
         self._umask = os.umask(0)
@@ -66,6 +77,11 @@ class Placer:
             if not self._link(entry, temporary):
                 self._copy(entry, temporary)
             found = os.lstat(temporary)
+            if found.st_nlink == 1:
+                # A time that no later write gives it, not even one of the same tick.
+                now = time.time_ns()
+                os.utime(temporary, ns=(now, now))
+                found = os.lstat(temporary)
             os.rename(temporary, target)
             left = found.st_nlink > 1  # where both are one file already nothing is renamed
             return found
@@ -116,6 +132,8 @@ class Placer:
                     self._reflink(entry, temporary)
                     return True
                 if entry.kind == "f":  # the object can't be executable for one of its names
+                    if self._is_shared(entry.sha256):
+                        self._objects.unshare(entry.sha256)
                     os.link(self._objects.path(entry.sha256), temporary)
                     return True
             except OSError as error:
@@ -125,6 +143,18 @@ class Placer:
                     os.unlink(temporary)
                 if error.errno != errno.EMLINK:
                     self._links.remove(link)  # asked once, not for each of many files
+        return False
+
+    def _is_shared(self, sha256: str) -> bool:
+        found = os.stat(self._objects.path(sha256))
+        if found.st_nlink == 1:
+            return False
+        for remote in self._remotes:
+            try:
+                if os.path.samestat(found, os.stat(f"{remote}/{key_of(sha256)}")):
+                    return True
+            except OSError:
+                continue
         return False
 
     def _reflink(self, entry: Entry, temporary: str) -> None:

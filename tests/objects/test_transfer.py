@@ -318,6 +318,55 @@ def test_where_nothing_can_be_shared_it_is_copied(local, tmp_path, monkeypatch, 
     assert os.listdir(tmp_path / "remote/objects/tmp") == []
 
 
+def test_a_remote_that_may_only_be_read(local, tmp_path, monkeypatch):
+    sizes = fill(local, 3)
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    transfer.upload(local, remote, sizes)
+    old = time.time() - 3 * 86_400
+    for sha in sizes:
+        os.utime(f"{tmp_path}/remote/objects/sha256/{sha[:2]}/{sha[2:]}", (old, old))
+
+    def refuse(path, *args, **kwargs):
+        if "/remote/" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    other = LocalObjects(str(tmp_path / "other"))
+    transfer.download(other, remote, sizes)
+    check(other, sizes)
+
+
+@pytest.mark.parametrize("kind", ["umask", "group"])
+def test_a_link_that_would_not_be_as_a_new_file_is_a_copy(local, tmp_path, kind):
+    sizes = fill(local, 3)
+    (tmp_path / "remote/objects").mkdir(parents=True)
+    before = os.umask(0o022)
+    try:
+        if kind == "umask":
+            os.umask(0o077)
+        elif os.geteuid():
+            pytest.skip("only root may give a folder to another group")
+        else:
+            os.chown(tmp_path / "remote/objects", -1, 12345)
+            os.chmod(tmp_path / "remote/objects", 0o2775)
+        remote = RemoteObjects(str(tmp_path / "remote"))
+        transfer.upload(local, remote, sizes)
+    finally:
+        os.umask(before)
+    for sha in sizes:
+        found = os.stat(f"{tmp_path}/remote/objects/sha256/{sha[:2]}/{sha[2:]}")
+        assert found.st_nlink == 1
+        assert found.st_gid == 12345 or kind == "umask"
+        assert found.st_mode & 0o777 == (0o400 if kind == "umask" else 0o444)
+
+
+@pytest.mark.parametrize("share", ["no", 0, "false"])
+def test_an_option_that_is_neither_true_nor_false(local, tmp_path, share):
+    remote = RemoteObjects(str(tmp_path / "remote"), {"share": share})
+    with pytest.raises(InvalidParameterValue, match="must be true or false"):
+        transfer.upload(local, remote, fill(local, 1, large=False))
+
+
 def test_files_that_may_be_written_are_copied(local, tmp_path):
     """Whoever put them there may write to them again."""
     remote = RemoteObjects(str(tmp_path / "remote"))

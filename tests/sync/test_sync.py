@@ -481,6 +481,88 @@ def test_a_tag_is_never_moved(clones: Pair, git: Git, there: Path, program: str)
     assert git(two.store.repo.worktree, "rev-parse", "refs/tags/m@v1.0.0").strip() == ours
 
 
+def test_a_tag_that_was_moved_here_is_left_alone_by_both(
+    clones: Pair, git: Git, there: Path, program: str
+) -> None:
+    one, two = clones
+    run = one.run()
+    where = one.store.repo.worktree
+    git(where, "tag", "light@v1.0.0", tip(one, run))
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    two.tag(run, "k", "v")  # its newer commit stands on the tagged one
+    git(two.store.repo.worktree, "tag", "-f", "light@v1.0.0", tip(two, run))
+    before = git(there, "rev-parse", "refs/tags/light@v1.0.0")
+    for dry_run in (True, False):
+        told = push(two.store, "origin", dry_run=dry_run)
+        assert [a.ref for a in told.apart] == ["refs/tags/light@v1.0.0"]
+        came = fetch(two.store, "origin", dry_run=dry_run).came
+        assert [a.ref for a in came.apart] == ["refs/tags/light@v1.0.0"] and not came.changed()
+    assert git(there, "rev-parse", "refs/tags/light@v1.0.0") == before
+
+
+def test_a_tag_whose_name_is_not_utf8(clones: Pair, git: Git, there: Path, program: str) -> None:
+    one, two = clones
+    run = one.run()
+    name = os.fsdecode(b"caf\xe9@v1.0.0")
+    git(one.store.repo.worktree, "tag", name, tip(one, run))
+    push(one.store, "origin")
+    fetch(two.store, "origin")
+    assert download(two.store).objects == 2
+    push(two.store, "origin")
+    assert [v.number for v in registry_tags.versions(one.store.repo)[name[:-7]]] == [1]
+
+
+def test_a_tag_that_git_cannot_keep_beside_another(clones: Pair, git: Git, there: Path) -> None:
+    one, two = clones
+    run = one.run()
+    tag(git, one, "dir/mod@v1.0.0", tip(one, run))
+    git(two.store.repo.worktree, "commit", "-q", "--allow-empty", "-m", "x")
+    git(two.store.repo.worktree, "tag", "dir")
+    push(one.store, "origin")
+    came = fetch(two.store, "origin").came
+    assert "refs/tags/dir/mod@v1.0.0" in came.refused
+    assert "refs/tags/dir/mod@v1.0.0" not in git(two.store.repo.worktree, "tag")
+
+
+# -- objects that aren't where refs say
+
+
+def test_artifacts_that_were_left_out_are_uploaded_later(clones: Pair, there: Path) -> None:
+    one, two = clones
+    first = one.run("first")
+    push(one.store, "origin")
+    second = one.run("second")
+    push(one.store, "origin", artifacts=False)
+    fetch(two.store, "origin")
+    with pytest.raises(ResourceDoesNotExist, match="all-artifacts"):
+        try:
+            download(two.store, runs=[second])
+        except ResourceDoesNotExist as error:
+            raise ResourceDoesNotExist(error.hint) from error
+    assert push(one.store, "origin").objects.objects == 2
+    assert download(two.store).objects == 4
+    assert push(one.store, "origin").objects.already == 0, "nothing is looked at twice"
+    # A place that is new to this clone, or that lost something.
+    storage = remotes.remote_objects(one.store.repo)
+    shas = [sha for sha, _, _ in storage.list()]
+    storage.delete(shas)
+    assert push(one.store, "origin").objects.objects == 0
+    assert push(one.store, "origin", runs=[first]).objects.objects == 2
+    assert push(one.store, "origin", all_artifacts=True).objects.objects == 2
+    assert {sha for sha, _, _ in storage.list()} == set(shas)
+    remotes.add(one.store.repo, "other", f"{there}-other", local=True)
+    assert push(one.store, "origin", object_remote="other").objects.objects == 4
+
+
+def test_what_is_all_here_needs_no_remote(clones: Pair) -> None:
+    one, two = clones
+    one.run()
+    push(one.store, "origin")
+    remotes.remove(one.store.repo, "storage", local=True)
+    assert download(one.store).objects == 0
+
+
 def test_what_tags_say(clones: Pair, git: Git) -> None:
     one, _ = clones
     run = one.run()

@@ -249,6 +249,28 @@ def test_a_clone_gets_its_data_from_the_remote(two: Any, tmp_path: Path, git: An
     assert [s.not_remote for s in clone.status(ask_remote=True)] == [1, 0]
 
 
+def test_a_hard_link_is_never_a_remotes_file(two: Any, tmp_path: Path) -> None:
+    """Whoever makes it writable and edits it reaches the clone's object, and no further."""
+    import shutil
+
+    from mlgit.objects.remote import RemoteObjects
+    from mlgit.objects.transfer import upload
+    from mlgit.store import remotes
+
+    data = two.data()
+    remotes.add(data.repo, "shared", str(tmp_path / "shared"))
+    sizes = {sha: os.path.getsize(data.objects.path(sha)) for sha in data.objects.all()}
+    upload(data.objects, RemoteObjects(str(tmp_path / "shared")), sizes)
+    shutil.rmtree(two / "data")
+    two.checkout(links=["hardlink"])
+    assert two.files() == two.TWO
+    shared = {p.stat().st_ino for p in (tmp_path / "shared").rglob("*") if p.is_file()}
+    placed = {p.stat().st_ino for p in (two / "data").rglob("*") if p.is_file()}
+    assert not shared & placed
+    kept = {os.stat(data.objects.path(sha)).st_ino for sha in data.objects.all()}
+    assert placed <= kept, "they are this clone's objects"
+
+
 def test_without_a_remote_the_error_says_what_to_do(two: Any, tmp_path: Path, git: Any) -> None:
     git(tmp_path, "clone", "-q", str(two.root), "clone")
     clone = type(two)(tmp_path / "clone", two._git)
@@ -339,7 +361,6 @@ def test_a_checkout_is_known_without_reading_it(two: Any, monkeypatch: pytest.Mo
     import shutil
 
     shutil.rmtree(two / "data")
-    monkeypatch.setattr("mlgit.worktree.checkout._WORTH_A_TICK", 1)
     two.checkout()
     monkeypatch.setattr(Scanner, "_digest", None)
     assert two.status("data")[0].clean
