@@ -93,7 +93,9 @@ class PyFuncModel:
 
             if self.metadata.others.get("is_signature_from_type_hint"):
                 data = _listed(data)  # which is what the hints say
-                enforce_schema(data, signature.inputs)
+                # Rows of pydantic's models are checked by these, which know of defaults.
+                if not getattr(self._model_impl, "checks_rows", False):
+                    enforce_schema(data, signature.inputs)
             else:
                 data = enforce_schema(data, signature.inputs)
         if params or (signature is not None and signature.params is not None):

@@ -111,12 +111,30 @@ class Predictor:
             raise InvalidParameterValue("The model has no method predict_stream")
         return self._stream(self._rows(data), params)
 
+    @property
+    def checks_rows(self) -> bool:
+        """Whether the hints say that rows are pydantic's models."""
+        return hasattr(self._row, "model_validate")
+
     def _rows(self, data: Any) -> Any:
-        """Rows that the hints say are pydantic's models, as these."""
-        validate = getattr(self._row, "model_validate", None)
-        if validate is None or not isinstance(data, list):
+        if not self.checks_rows:
             return data
-        return [row if isinstance(row, self._row) else validate(row) for row in data]
+        if not isinstance(data, list):
+            raise InvalidParameterValue(
+                f"A list of {self._row.__name__} is wanted, and a {type(data).__name__} came"
+            )
+        return [self._made(row, place) for place, row in enumerate(data)]
+
+    def _made(self, row: Any, place: int) -> Any:
+        if isinstance(row, self._row):
+            return row
+        try:
+            return self._row.model_validate(row)
+        except ValueError as error:  # pydantic's ValidationError is one
+            why = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+            raise InvalidParameterValue(
+                f"Row {place} isn't a {self._row.__name__}: {why}"
+            ) from error
 
     def get_raw_model(self) -> Any:
         """The model."""

@@ -471,6 +471,10 @@ def test_rows_of_pydantics_models(in_repo: Path) -> None:
     loaded = _round(ages)
     assert loaded.predict([{"a": 1}, {"a": 2, "b": "y"}]) == [[1, "x"], [2, "y"]]
     assert loaded.predict(pd.DataFrame({"a": [1], "b": ["z"]})) == [[1, "z"]]
+    assert loaded.predict([Row(a=3)]) == [[3, "x"]]
+    for wrong in ([{"a": "x"}], [{"b": "y"}], [3], {"a": 1}, "text"):
+        with pytest.raises(InvalidParameterValue, match="Row"):
+            loaded.predict(wrong)
 
 
 def test_a_signature_that_is_not_what_the_hints_say(in_repo: Path) -> None:
