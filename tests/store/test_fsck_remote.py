@@ -63,7 +63,7 @@ def test_missing_short_and_damaged(store: GitStore, remote: RemoteObjects) -> No
     place(remote, weights).write_bytes(b"weighty")  # as many bytes
     shown = messages(check_remote(store, remote))
     assert f"note.txt: its object {note} isn't on remote storage" in shown
-    assert "push it again" in shown and weights not in shown
+    assert "mlgit push --all-artifacts puts it there" in shown and weights not in shown
     shown = messages(check_remote(store, remote, whole=True))
     assert f"model/deep/weights.bin: the object {weights}" in shown and "is damaged" in shown
     place(remote, weights).write_bytes(b"weigh")
