@@ -107,6 +107,26 @@ def untranslated() -> dict[str, str]:
     return {**os.environ, "LANGUAGE": "C"}
 
 
+def conda_program() -> str | None:
+    """The conda that is active, as it says itself, or None."""
+    return _first("CONDA_EXE", "MAMBA_EXE")
+
+
+def for_another_python(changes: dict[str, str]) -> dict[str, str]:
+    """The environment, for a Python of another environment than this one's.
+
+    Args:
+        changes: Variables to set.
+    """
+    own = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    return {**{k: v for k, v in os.environ.items() if k not in own}, **changes}
+
+
+def with_changes(changes: dict[str, str]) -> dict[str, str]:
+    """The environment with some variables set, for a Python of this one."""
+    return {**os.environ, **changes}
+
+
 def pager() -> str | None:
     """The pager for long output, as Git chooses it; "" means none."""
     for name in ("MLGIT_PAGER", "GIT_PAGER", "PAGER"):

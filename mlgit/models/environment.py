@@ -41,7 +41,7 @@ def write_environment(
     """
     given = parse(conda_env, pip_requirements, extra_pip_requirements)
     if isinstance(given, dict):
-        conda, lines = given, _pip_section(given)
+        conda, lines = given, pip_section(given)
         constraints: list[str] = []
     else:
         own, extra = given
@@ -96,7 +96,8 @@ def _conda_given(given: str | os.PathLike[str] | dict[str, Any]) -> dict[str, An
     return found
 
 
-def _pip_section(conda: dict[str, Any]) -> list[str]:
+def pip_section(conda: dict[str, Any]) -> list[str]:
+    """The requirements that a conda environment leaves to pip."""
     for dependency in conda.get("dependencies") or []:
         if isinstance(dependency, dict) and isinstance(dependency.get("pip"), list):
             return [str(line) for line in dependency["pip"]]

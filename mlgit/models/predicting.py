@@ -5,27 +5,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist, from_os_error
-from mlgit.models.pyfunc_model import PyFuncModel, load_pyfunc
+from mlgit.exceptions import InvalidParameterValue
+from mlgit.models.batches import check_content_type
+from mlgit.models.examples import convert_input_example_to_serving_input
+from mlgit.models.pyfunc_model import load_pyfunc
+from mlgit.models.running import Task, predict_task
 from mlgit.models.serving import parse_serving_input
-
-# A dict with one of these is a request's body; another is data.
-_BODY = {"dataframe_split", "dataframe_records", "instances", "inputs"}
-
-
-def shown(predictions: Any) -> Any:
-    """Predictions as JSON can hold them."""
-    if hasattr(predictions, "to_dict") and hasattr(predictions, "columns"):
-        return predictions.to_dict(orient="records")
-    if hasattr(predictions, "tolist"):
-        return predictions.tolist()
-    if isinstance(predictions, dict):
-        return {str(name): shown(value) for name, value in predictions.items()}
-    if isinstance(predictions, (list, tuple)):
-        return [shown(item) for item in predictions]
-    return predictions
 
 
 def validate_serving_input(
@@ -55,66 +45,98 @@ def predict(
     input_path: str | os.PathLike[str] | None = None,
     content_type: str = "json",
     output_path: str | os.PathLike[str] | None = None,
-    env_manager: str = "local",
-    **others: Any,
+    env_manager: str = "virtualenv",
+    install_mlflow: bool = False,
+    pip_requirements_override: Sequence[str] | None = None,
+    extra_envs: dict[str, str] | None = None,
 ) -> str | None:
-    """Predict on data or a file, and write or return JSON as a scoring server answers it.
+    """Predict on data or a file, in an environment of the model's own unless told otherwise.
 
     Args:
         model_uri: Any model URI.
-        input_data: The body of a request, as text or what it parses to; a frame; an array.
+        input_data: The input as text or bytes of the content type; or a frame, an array, or
+            what else an input example may be.
         input_path: A file of it.
-        content_type: Of the file: "json" or "csv".
-        output_path: Where to write the answer; returned where None.
-        env_manager: Only "local", this environment.
-        others: Accepted for MLflow's sake.
+        content_type: "json" (a scoring server's request, rows, or JSON lines), "csv" or
+            "parquet".
+        output_path: Where to write the predictions: CSV, JSON lines or Parquet where its suffix
+            says so, else JSON as a scoring server answers it.
+        env_manager: "virtualenv", "uv", "conda", or "local" for this environment.
+        install_mlflow: Install MLflow into the environment, too.
+        pip_requirements_override: Requirements that count before the model's.
+        extra_envs: Variables of the environment that the model runs in; not for "local".
+
+    Returns:
+        The JSON, where there is no ``output_path``.
 
     Raises:
         InvalidParameterValue: The data can't be read, or doesn't fit the model.
+        ResourceDoesNotExist: There is no such model or file.
+        MissingDependency: The environment can't be built.
     """
-    if content_type not in ("json", "csv"):
-        raise InvalidParameterValue(
-            f"Content type must be one of 'json' or 'csv', not {content_type!r}"
-        )
-    if env_manager != "local":
-        raise InvalidParameterValue(
-            f"predict() runs in this environment: env_manager={env_manager!r}",
-            hint="mlgit models predict makes environments",
-        )
+    from mlgit.models.environments import check_manager
+
+    check_content_type(content_type)
     if (input_data is None) == (input_path is None):
         raise InvalidParameterValue("Give either input_data or input_path")
-    if input_path is not None:
-        input_data = _read(input_path)
-    model = load_pyfunc(model_uri)
-    data, params = _loaded(input_data, content_type, model)
-    answer = json.dumps({"predictions": shown(model.predict(data, params=params))}, default=str)
-    if output_path is None:
-        return answer
-    try:
-        with open(output_path, "w", encoding="utf-8") as f:
-            f.write(answer)
-    except OSError as error:
-        raise from_os_error(error, f"write {output_path}") from error
-    return None
+    if check_manager(env_manager) == "local" and (extra_envs or pip_requirements_override):
+        raise InvalidParameterValue(
+            "extra_envs and pip_requirements_override are for an environment of the model's own",
+            hint="give env_manager='virtualenv', 'uv' or 'conda'",
+        )
+    path = None if input_path is None else os.fspath(input_path)
+    out = None if output_path is None else os.fspath(output_path)
+    task = Task(os.fspath(model_uri), path, out, content_type)
+    data = None if input_data is None else _bytes(input_data, content_type)
+    if env_manager == "local":
+        answer = io.BytesIO()
+        predict_task(task, None if data is None else io.BytesIO(data), answer)
+        return answer.getvalue().decode() if out is None else None
 
+    from mlgit.models.child import Surroundings, predict_in_child
 
-def _read(path: str | os.PathLike[str]) -> str:
-    try:
-        with open(path, encoding="utf-8") as f:
+    around = Surroundings(
+        env_manager, install_mlflow, tuple(pip_requirements_override or ()), extra_envs or {}
+    )
+    with tempfile.TemporaryDirectory(prefix="mlgit-predict-") as folder:
+        task = replace(task, output_path=out or f"{folder}/answer", output_type=_type(out))
+        if data is not None:
+            with open(f"{folder}/input", "wb") as f:
+                f.write(data)
+            task = replace(task, input_path=f"{folder}/input")
+        predict_in_child(task, around)
+        if out is not None:
+            return None
+        with open(f"{folder}/answer", encoding="utf-8") as f:
             return f.read()
-    except FileNotFoundError as error:
-        raise ResourceDoesNotExist(f"No such file: {path}") from error
-    except OSError as error:
-        raise from_os_error(error, f"read {path}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidParameterValue(f"{path} isn't text in UTF-8") from error
 
 
-def _loaded(given: Any, content_type: str, model: PyFuncModel) -> tuple[Any, dict[str, Any] | None]:
-    if content_type == "csv" and isinstance(given, str):
-        import pandas as pd
+def _type(output_path: str | None) -> str | None:
+    return "json" if output_path is None else None
 
-        return pd.read_csv(io.StringIO(given)), None
-    if isinstance(given, (str, bytes)) or (isinstance(given, dict) and given.keys() & _BODY):
-        return parse_serving_input(given, model.metadata.get_input_schema())
-    return given, None
+
+def _bytes(data: Any, content_type: str) -> bytes:
+    """What a file of the data would hold."""
+    if isinstance(data, (bytes, bytearray)):
+        return bytes(data)
+    if isinstance(data, str):
+        return data.encode()
+    if content_type == "csv" and hasattr(data, "to_csv"):
+        return str(data.to_csv(index=False)).encode()
+    if content_type != "json":
+        raise InvalidParameterValue(
+            f"{type(data).__name__} can't be given as {content_type}", hint="give it as json"
+        )
+    if isinstance(data, dict):
+        return json.dumps(data).encode() if _is_request(data) else _example(data)
+    return _example(data)
+
+
+def _is_request(data: dict[str, Any]) -> bool:
+    from mlgit.models.serving import CHAT_KEYS, REQUEST_KEYS
+
+    return any(key in data for key in (*REQUEST_KEYS, *CHAT_KEYS))
+
+
+def _example(data: Any) -> bytes:
+    return str(convert_input_example_to_serving_input(data)).encode()

@@ -10,7 +10,7 @@ from mlgit.models.jsonform import data_from_json, frame_from_records, frame_from
 from mlgit.types.schema import Schema
 
 # One of them holds the data; beside it may be "params".
-_KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+REQUEST_KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 # What clients of chat and completion services send, which is the input as it stands.
 CHAT_KEYS = ("messages", "prompt", "input")
 
@@ -32,12 +32,12 @@ def parse_serving_input(payload: Any, schema: Schema | None) -> tuple[Any, dict[
         InvalidParameterValue: It isn't such an object, or values aren't of their types.
     """
     found = _loaded(payload)
-    keys = [key for key in _KEYS if key in found]
+    keys = [key for key in REQUEST_KEYS if key in found]
     if not keys and any(key in found for key in CHAT_KEYS):
         return found, {}
     if len(keys) != 1:
         raise InvalidParameterValue(
-            f"A request has exactly one of {', '.join(_KEYS)}, and {sorted(found)} came",
+            f"A request has exactly one of {', '.join(REQUEST_KEYS)}, and {sorted(found)} came",
             error_code="BAD_REQUEST",
             hint='as in {"dataframe_split": {"columns": ["a"], "data": [[1]]}}',
         )

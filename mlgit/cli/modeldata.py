@@ -1,0 +1,196 @@
+"""Models as the command line's JSON and text; the keys are a promise (docs/cli.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mlgit.cli import output
+from mlgit.cli.output import Output, one_line, times
+
+if TYPE_CHECKING:
+    from mlgit.models.listing import Description, LoggedModel
+    from mlgit.models.mlmodel import Model
+    from mlgit.models.running import Trial
+    from mlgit.types.schema import ParamSchema, Schema
+
+_COLUMNS_SHOWN = 50
+
+
+def listed_json(
+    model: LoggedModel, size: int | None, mlmodel: Model | None, experiments: dict[str, str]
+) -> dict[str, Any]:
+    """A logged model, as ``mlgit models list --json`` has it."""
+    info = model.run.info
+    return {
+        "model_uri": model.uri,
+        "run_id": info.run_id,
+        "run_name": info.run_name or "",
+        "experiment_id": info.experiment_id,
+        "experiment": experiments.get(info.experiment_id, ""),
+        "path": model.path,
+        "flavors": list(model.flavors),
+        "model_uuid": model.model_uuid,
+        "size": size,
+        "created": model.created,
+        **times(start_time=info.start_time),
+        "signature": None if mlmodel is None else _signature_json(mlmodel),
+    }
+
+
+def _signature_json(model: Model) -> dict[str, Any] | None:
+    if model.signature is None:
+        return None
+    found = model.signature.to_dict()
+    return {part: None if text is None else json.loads(text) for part, text in found.items()}
+
+
+def short_signature(model: Model | None) -> str:
+    """A signature on one line: "4 columns → long"."""
+    signature = None if model is None else model.signature
+    if signature is None:
+        return ""
+    arrow = f"{_short(signature.inputs)} → {_short(signature.outputs)}"
+    return arrow + (
+        f" ({output.plural(len(signature.params), 'param')})" if signature.params else ""
+    )
+
+
+def _short(schema: Schema | None) -> str:
+    if schema is None:
+        return "?"
+    if len(schema) == 1:
+        return _kind(schema.inputs[0])
+    return output.plural(len(schema), "tensor" if schema.is_tensor_spec() else "column")
+
+
+def _kind(spec: Any) -> str:
+    shape = getattr(spec, "shape", None)
+    kind = getattr(spec.type, "name", None) or str(spec.type)
+    return f"{kind} {shape}" if shape is not None else str(kind)
+
+
+# -- one model
+
+
+def model_json(found: Description) -> dict[str, Any]:
+    """One model, as ``mlgit models show --json`` has it."""
+    model = found.model
+    return {
+        "model_uri": found.uri,
+        "run_id": model.run_id,
+        "path": model.artifact_path,
+        "model_uuid": model.model_uuid,
+        "model_id": model.model_id,
+        "created": model.utc_time_created,
+        "mlflow_version": model.mlflow_version,
+        "size": model.model_size_bytes,
+        "digest": found.digest or None,
+        "flavors": model.flavors,
+        "signature": _signature_json(model),
+        "metadata": model.metadata,
+        "input_example": model.saved_input_example_info,
+        "requirements": found.requirements,
+        "files": [
+            {"path": path, "size": size, "sha256": sha256 or None}
+            for path, size, sha256 in found.files
+        ],
+    }
+
+
+def model_text(found: Description, out: Output) -> str:
+    """The same for a person."""
+    model = found.model
+    facts = [
+        ("run", model.run_id or ""),
+        ("path", model.artifact_path or ""),
+        ("created", f"{model.utc_time_created} UTC" if model.utc_time_created else ""),
+        ("size", output.size(model.model_size_bytes)),
+        ("digest", f"sha256:{found.digest}" if found.digest else ""),
+        ("uuid", model.model_uuid),
+        ("id", model.model_id or ""),
+        ("format", f"MLflow {model.mlflow_version}" if model.mlflow_version else ""),
+    ]
+    lines = [out.style(one_line(found.uri), bold=True)]
+    lines += [f"  {name:<8}{one_line(value)}" for name, value in facts if value]
+    lines += _section("flavors", _flavor_rows(model), out)
+    if model.signature is None:
+        lines += ["", "It has no signature: what it is given isn't checked"]
+    else:
+        lines += _section("inputs", _schema_rows(model.signature.inputs), out)
+        lines += _section("outputs", _schema_rows(model.signature.outputs), out)
+        lines += _section("params", _param_rows(model.signature.params), out)
+    lines += _section("metadata", [[str(k), _plain(v)] for k, v in _items(model.metadata)], out)
+    lines += _section("requirements", [[line] for line in found.requirements], out)
+    lines += _section("example", [[line] for line in found.example.splitlines()], out)
+    files = [[path, output.size(size)] for path, size, _ in found.files]
+    return "\n".join(lines + _section("files", files, out))
+
+
+def _section(title: str, rows: list[list[str]], out: Output) -> list[str]:
+    if not rows:
+        return []
+    wide = [max(output.width(one_line(row[at])) for row in rows) for at in range(len(rows[0]))]
+    body = [
+        "  ".join(
+            one_line(cell) + " " * (wide[at] - output.width(one_line(cell)))
+            for at, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
+    ]
+    return ["", out.style(title, bold=True), *(f"  {line}" for line in body)]
+
+
+def _flavor_rows(model: Model) -> list[list[str]]:
+    return [
+        [name, ", ".join(f"{key}={_plain(value)}" for key, value in sorted(row.items()))]
+        for name, row in sorted(model.flavors.items())
+    ]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _items(metadata: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    return sorted((metadata or {}).items(), key=lambda item: str(item[0]))
+
+
+def _schema_rows(schema: Schema | None) -> list[list[str]]:
+    if schema is None:
+        return []
+    rows = [
+        [
+            "-" if spec.name is None else str(spec.name),
+            _kind(spec),
+            "" if getattr(spec, "required", True) else "optional",
+        ]
+        for spec in schema.inputs[:_COLUMNS_SHOWN]
+    ]
+    more = len(schema) - _COLUMNS_SHOWN
+    return [*rows, [f"({more} more)", "", ""]] if more > 0 else rows
+
+
+def _param_rows(schema: ParamSchema | None) -> list[list[str]]:
+    return [
+        [spec.name, str(getattr(spec.dtype, "name", spec.dtype)), f"default {_plain(spec.default)}"]
+        for spec in schema or []
+    ]
+
+
+# -- trying a model
+
+
+def trial_text(trial: Trial, out: Output) -> str:
+    """What came of ``mlgit models load-check``, for a person."""
+    lines: list[str] = []
+    for step in trial.steps:
+        mark = out.style("ok", "green") if step.ok else out.style("FAILED", "red", bold=True)
+        took = f" ({step.seconds:.1f}s)" if step.seconds >= 0.05 else ""
+        first, *rest = output.safe(step.message).splitlines() or [""]
+        lines.append(f"{step.name:<12} {mark:<6}  {first}{took}")
+        lines += [f"    {line}" for line in rest]
+        if step.log:
+            lines += ["    the end of the log:"]
+            lines += [f"      {line}" for line in output.safe(step.log).splitlines()]
+    return "\n".join(lines)

@@ -1,0 +1,286 @@
+"""``mlgit models``: listing, showing, trying and running models."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlgit.cli import errors, output
+from mlgit.cli.context import App
+from mlgit.cli.lazy import Group
+from mlgit.cli.modeldata import listed_json, model_json, model_text, short_signature, trial_text
+from mlgit.cli.output import one_line
+from mlgit.cli.rundata import find_runs
+
+if TYPE_CHECKING:
+    from mlgit.store.gitstore import GitStore
+
+_LIMIT = 20
+_MANAGERS = click.Choice(["local", "uv", "virtualenv", "conda"])
+_URI = "a URI (runs:/ID/PATH, models:/NAME/1, mlgit:/BRANCH/PATH), a folder, RUN:PATH or RUN"
+
+
+@click.group(cls=Group)
+def models() -> None:
+    """List, show, try and run models.
+
+    A model is given by the URI that loads it (runs:/ID/PATH, models:/NAME/1,
+    mlgit:/BRANCH/PATH, a folder), as RUN:PATH, or as RUN where that run has one model.
+    """
+
+
+@models.command("list")
+@click.option(
+    "-e",
+    "--experiment",
+    "experiments",
+    metavar="NAME|ID",
+    multiple=True,
+    help="Only models of this experiment's runs; may be repeated.",
+)
+@click.option("--filter", "filter_string", metavar="FILTER", default="", help="Of runs, as in log.")
+@click.option(
+    "-n",
+    "--max-results",
+    "limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help=f"How many models to list; {_LIMIT} unless --all is given.",
+)
+@click.option("--all", "everything", is_flag=True, help="List all models.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of models.")
+@click.pass_obj
+def list_models(
+    app: App,
+    experiments: tuple[str, ...],
+    filter_string: str,
+    limit: int | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """List the models that runs have logged, those of the newest runs first."""
+    from mlgit.models import listing
+
+    if everything and limit:
+        raise click.UsageError("Give either --all or -n")
+    store = app.store()
+    ids = [app.experiment(text).experiment_id for text in experiments] or None
+    wanted = None if everything else limit or _LIMIT
+    where = listing.HAS_MODELS
+    if filter_string.strip():
+        from mlgit.store.filters import parse_filter
+
+        parse_filter(filter_string)  # so that an error shows what was typed
+        where = f"({filter_string}) AND {where}"
+    # A run has a model at least, but one more run tells whether there are more.
+    runs = find_runs(
+        store, None if wanted is None else wanted + 1, experiment_ids=ids, filter_string=where
+    )
+    found = [model for run in runs for model in listing.models_of(run)]
+    shown = found[:wanted]
+    if wanted is not None and len(found) > wanted and limit is None:
+        app.out.note(f"These are the first {wanted} models; -n N lists more")
+    names = store.index.experiment_names()
+    rows = [(m, listing.size_of(store, m), listing.mlmodel_of(store, m)) for m in shown]
+    if as_json:
+        app.out.json([listed_json(*row, names) for row in rows])
+        return
+    if not rows:
+        app.out.note("No models")
+        return
+    cells = [
+        [
+            one_line(model.run.info.run_id[:8]),
+            one_line(model.run.info.run_name or ""),
+            one_line(model.path),
+            one_line(", ".join(name for name in model.flavors if name != "python_function"))
+            or "python_function",
+            output.size(size),
+            output.age(model.run.info.start_time),
+            one_line(short_signature(mlmodel)),
+        ]
+        for model, size, mlmodel in rows
+    ]
+    headers = ["run", "name", "path", "flavor", "size", "started", "signature"]
+    app.out.text(output.table([app.out.style(h, bold=True) for h in headers], cells, (4,)))
+
+
+@models.command()
+@click.argument("model", metavar="URI")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def show(app: App, model: str, as_json: bool) -> None:
+    """Show what a model is: flavors, signature, requirements, example and files."""
+    from mlgit.models.listing import describe
+
+    uri, store = _meant(app, model)
+    found = describe(uri, store)
+    if as_json:
+        app.out.json(model_json(found))
+    else:
+        app.out.text(model_text(found, app.out))
+
+
+@models.command("load-check")
+@click.argument("model", metavar="URI")
+@click.option(
+    "--env-manager",
+    type=_MANAGERS,
+    help="What builds the environment; uv where it is installed, else virtualenv.",
+)
+@click.option("--install-mlflow", is_flag=True, help="Install MLflow into it, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def load_check(
+    app: App, model: str, env_manager: str | None, install_mlflow: bool, as_json: bool
+) -> int:
+    """Try a model in a fresh environment, made of what it says that it needs.
+
+    It is loaded in a process of its own, predicts on its input example, and what it gives is
+    held against its signature. The exit code is 1 where something is wrong.
+    """
+    from mlgit.models.child import Surroundings, try_in_child
+    from mlgit.models.environments import default_manager
+
+    uri, store = _meant(app, model)
+    around = Surroundings(env_manager or default_manager(), install_mlflow, say=_building(app))
+    trial = try_in_child(uri, around, store=store)
+    if as_json:
+        from dataclasses import asdict
+
+        app.out.json({"model_uri": uri, "ok": trial.ok, "steps": asdict(trial)["steps"]})
+    else:
+        app.out.text(trial_text(trial, app.out))
+    return errors.OK if trial.ok else errors.FOUND
+
+
+@models.command()
+@click.argument("model", metavar="[URI]", required=False)
+@click.option("-m", "--model-uri", metavar="URI", help="The model, as MLflow has it.")
+@click.option(
+    "-i", "--input-path", metavar="FILE", help="The input; standard input where it is - or none."
+)
+@click.option(
+    "-o", "--output-path", metavar="FILE", help="The predictions; standard output where none."
+)
+@click.option(
+    "-t",
+    "--content-type",
+    metavar="TYPE",
+    help="Of the input: csv, json, jsonl or parquet; by its name where none is given, else json.",
+)
+@click.option(
+    "--output-type",
+    metavar="TYPE",
+    help="Of the predictions; by their file's name where none is given, else json.",
+)
+@click.option(
+    "--env-manager",
+    type=_MANAGERS,
+    default="local",
+    help="What builds an environment for the model; local (the default) uses this one.",
+)
+@click.option("--params", metavar="JSON", help="Params of the predictions, a JSON object.")
+@click.option(
+    "--batch-size",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Predict on N rows at once; 10000 by default, a JSON document as a whole.",
+)
+@click.option("--install-mlflow", is_flag=True, help="Install MLflow into the environment, too.")
+@click.option(
+    "-r",
+    "--pip-requirements-override",
+    metavar="LIST",
+    help="Requirements, separated by commas, that count before the model's.",
+)
+@click.option("--env", metavar="KEY=VALUE", multiple=True, help="Set a variable for the model.")
+@click.pass_obj
+def predict(app: App, /, model: str | None, model_uri: str | None, **options: Any) -> None:
+    """Predict on a file, batch by batch: CSV, JSON, JSON lines or Parquet.
+
+    The output appears when it is complete, or not at all.
+    """
+    from mlgit.cli.context import one_of
+
+    uri, store = _meant(app, one_of(model, model_uri, "--model-uri"))
+    manager = options["env_manager"]
+    variables = _pairs(options["env"])
+    override = [p.strip() for p in (options["pip_requirements_override"] or "").split(",") if p]
+    if manager == "local" and (variables or override):
+        raise click.UsageError(
+            "--env and --pip-requirements-override need an --env-manager that isn't local"
+        )
+    from mlgit.models.running import Task, predict_task
+
+    task = Task(
+        uri,
+        _unless_dash(options["input_path"]),
+        _unless_dash(options["output_path"]),
+        options["content_type"],
+        options["output_type"],
+        options["batch_size"],
+        _params(options["params"]),
+    ).checked()
+    if task.input_path is None and sys.stdin.isatty():
+        app.out.note(f"Reading {task.content_type} from the terminal; Ctrl-D ends it")
+    if manager == "local":
+        count = predict_task(task, store=store)
+    else:
+        from mlgit.models.child import Surroundings, predict_in_child
+
+        around = Surroundings(
+            manager, options["install_mlflow"], override, variables, _building(app)
+        )
+        count = predict_in_child(task, around, store=store)
+    if task.output_path is not None:
+        app.out.note(f"Predicted on {output.plural(count, 'row')}: {one_line(task.output_path)}")
+
+
+def _meant(app: App, text: str) -> tuple[str, GitStore | None]:
+    """The URI that a person means, and the store of runs where it names one."""
+    from mlgit.models import listing
+
+    if app.tracking_uri:
+        from mlgit.tracking import uri
+
+        uri.set_tracking_uri(app.tracking_uri)  # for revisions, the registry and settings
+    if listing.names_a_run(text):
+        run, _, path = text.rpartition(":") if ":" in text else (text, "", "")
+        store = app.store()
+        return listing.uri_of(store, app.run_id(run), path.strip("/")), store
+    return text, app.store() if text.startswith(("runs:", "mlgit-artifacts:")) else None
+
+
+def _building(app: App) -> Any:
+    return lambda text: app.out.note(one_line(text))
+
+
+def _unless_dash(path: str | None) -> str | None:
+    return None if path in (None, "", "-") else path
+
+
+def _params(text: str | None) -> dict[str, Any] | None:
+    import json
+
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"it isn't JSON: {error}", param_hint="'--params'") from error
+    if not isinstance(found, dict):
+        raise click.BadParameter("it isn't a JSON object", param_hint="'--params'")
+    return found
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"'{text}' isn't KEY=VALUE", param_hint="'--env'")
+        found[key] = value
+    return found

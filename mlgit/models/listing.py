@@ -1,0 +1,221 @@
+"""Which models runs have logged, and what a person wants to know of one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlgit.entities import Run
+from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
+from mlgit.models import environment, uris
+from mlgit.models.folder import ModelFolder, opened
+from mlgit.models.logged import HISTORY
+from mlgit.models.mlmodel import MLMODEL, Model
+from mlgit.objects import Entry
+from mlgit.objects.manifest import parse_manifest
+
+if TYPE_CHECKING:
+    from mlgit.store.gitstore import GitStore
+
+HAS_MODELS = f"tags.`{HISTORY}` IS NOT NULL"
+_SCHEMES = ("runs:", "models:", "mlgit:", "file:", "mlgit-artifacts:")
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run has logged.
+
+    Attributes:
+        run: The run.
+        path: Its folder in the run.
+        flavors: The names of its flavors.
+        created: When it was made, as its MLmodel says.
+        model_uuid: Its id.
+    """
+
+    run: Run
+    path: str
+    flavors: tuple[str, ...]
+    created: str
+    model_uuid: str
+
+    @property
+    def uri(self) -> str:
+        """The URI to load it by."""
+        return f"runs:/{self.run.info.run_id}/{self.path}"
+
+
+def models_of(run: Run) -> list[LoggedModel]:
+    """The models of a run, newest first, as its tag tells: no file is read."""
+    try:
+        history = json.loads(run.data.tags.get(HISTORY) or "[]")
+    except ValueError:
+        history = []
+    found: dict[str, LoggedModel] = {}
+    for entry in reversed(history if isinstance(history, list) else []):
+        path = entry.get("artifact_path") if isinstance(entry, dict) else None
+        if not isinstance(path, str) or path in found:
+            continue  # logged again later
+        flavors = entry.get("flavors")
+        found[path] = LoggedModel(
+            run,
+            path,
+            tuple(sorted(flavors)) if isinstance(flavors, dict) else (),
+            str(entry.get("utc_time_created") or ""),
+            str(entry.get("model_uuid") or ""),
+        )
+    return list(found.values())
+
+
+def uri_of(store: GitStore, run_id: str, path: str = "") -> str:
+    """The URI of a run's model.
+
+    Args:
+        store: The repository.
+        run_id: The run.
+        path: The model's folder in it; where it has one model, it needn't be told.
+
+    Raises:
+        ResourceDoesNotExist: The run has no model.
+        InvalidParameterValue: It has several; the error lists them.
+    """
+    if path:
+        return f"runs:/{run_id}/{path}"
+    found = models_of(store.runs.get(run_id))
+    if not found:
+        raise ResourceDoesNotExist(
+            f"The run {run_id} has logged no model", hint="mlgit models list lists those there are"
+        )
+    if len(found) > 1:
+        listing = "\n".join(f"  {run_id[:8]}:{model.path}" for model in found)
+        raise InvalidParameterValue(
+            f"The run {run_id} has several models:\n{listing}", hint="name one as RUN:PATH"
+        )
+    return found[0].uri
+
+
+def names_a_run(text: str) -> bool:
+    """Whether a person's name for a model is of the form RUN or RUN:PATH, and no URI or path."""
+    is_path = text.startswith((".", "/", "~")) or os.path.isdir(text)
+    return not (is_path or "://" in text or text.startswith(_SCHEMES))
+
+
+# -- what is known without fetching anything
+
+
+def size_of(store: GitStore, model: LoggedModel) -> int | None:
+    """How large the folder of a model is, in bytes; None where it isn't known."""
+    found = _entries(store, model)
+    return None if found is None else sum(entry.size for entry in found.values())
+
+
+def mlmodel_of(store: GitStore, model: LoggedModel) -> Model | None:
+    """A model's MLmodel, where it is here and can be read."""
+    entry = (_entries(store, model) or {}).get(MLMODEL)
+    if entry is None or not store.objects.has(entry.sha256):
+        return None
+    try:
+        return Model.from_bytes(store.objects.read(entry.sha256))
+    except MlgitException:
+        return None
+
+
+def _entries(store: GitStore, model: LoggedModel) -> dict[str, Entry] | None:
+    """What the model's folder holds; None where that isn't here: nothing is fetched."""
+    try:
+        here = store.runs.record(model.run.info.run_id).artifacts
+        for part in model.path.split("/"):
+            here = parse_manifest(store.objects.read(here[part].sha256))
+    except (MlgitException, KeyError):
+        return None
+    return here
+
+
+# -- one model
+
+
+@dataclass
+class Description:
+    """What is known of one model.
+
+    Attributes:
+        uri: What it was asked for by.
+        model: Its MLmodel.
+        requirements: The lines of requirements.txt.
+        files: Path, size and SHA-256 of its files, sorted; the last "" where it isn't known.
+        digest: The SHA-256 of its folder's manifest, where it is from a run.
+        example: The input example as the JSON that it is kept as, cut short; or "".
+    """
+
+    uri: str
+    model: Model
+    requirements: list[str] = field(default_factory=list)
+    files: list[tuple[str, int, str]] = field(default_factory=list)
+    digest: str = ""
+    example: str = ""
+
+
+_EXAMPLE_SHOWN = 400
+
+
+def describe(uri: str, store: GitStore | None = None) -> Description:
+    """What is known of one model; of its files only the small ones are read.
+
+    Args:
+        uri: Any model URI.
+        store: The repository of runs; the one in use where None.
+
+    Raises:
+        ResourceDoesNotExist: There is no such model.
+        CorruptData: Its MLmodel can't be read.
+    """
+    with opened(uri, store=store) as folder:
+        found = Description(uri, folder.model)
+        found.requirements = _text(folder, environment.REQUIREMENTS).splitlines()
+        info = folder.model.saved_input_example_info or {}
+        if info.get("artifact_path"):
+            found.example = _text(folder, info["artifact_path"])
+        meant = uris.parse(uri)
+        if isinstance(meant, uris.PathUri):
+            found.files = sorted(_local_files(os.path.abspath(meant.path)))
+        elif isinstance(meant, uris.RunUri) and store is not None:
+            found.digest, found.files = _logged_files(store, meant)
+    if len(found.example) > _EXAMPLE_SHOWN:
+        found.example = found.example[: _EXAMPLE_SHOWN - 1] + "…"
+    return found
+
+
+def _text(folder: ModelFolder, name: object) -> str:
+    try:
+        return folder.read(name).decode("utf-8", "replace")
+    except ResourceDoesNotExist:
+        return ""
+
+
+def _local_files(root: str) -> Iterator[tuple[str, int, str]]:
+    for above, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(above, name)
+            size = os.lstat(path).st_size
+            yield os.path.relpath(path, root), size, ""
+
+
+def _logged_files(store: GitStore, meant: uris.RunUri) -> tuple[str, list[tuple[str, int, str]]]:
+    above, _, name = meant.path.rpartition("/")
+    folder = store.artifact(meant.run_id, above)
+    digest = folder[name].sha256 if isinstance(folder, dict) and name in folder else ""
+    return digest, sorted(_walked(store, meant.run_id, meant.path, ""))
+
+
+def _walked(store: GitStore, run_id: str, path: str, shown: str) -> Iterator[tuple[str, int, str]]:
+    found = store.artifact(run_id, path)
+    if isinstance(found, Entry):
+        return
+    for name, entry in found.items():
+        if entry.kind == "d":
+            yield from _walked(store, run_id, f"{path}/{name}", f"{shown}{name}/")
+        else:
+            yield f"{shown}{name}", entry.size, entry.sha256
