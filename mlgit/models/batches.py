@@ -94,21 +94,49 @@ def _empty() -> InvalidParameterValue:
 def _csv(stream: BinaryIO, schema: Schema | None, rows: int) -> Iterator[Batch]:
     import pandas as pd
 
+    source = _Text(stream)
     try:
         with pd.read_csv(
-            stream, chunksize=rows, dtype=_text_columns(schema), low_memory=False
+            source, chunksize=rows, dtype=_text_columns(schema), low_memory=False
         ) as found:
             for frame in found:
                 if len(frame):
                     yield cast_frame(frame, schema), None
     except pd.errors.EmptyDataError:
         return
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        if source.error is not None:
+            raise source.error from None
         raise InvalidParameterValue(
             f"The input isn't CSV: {' '.join(str(error).split())}"
         ) from None
-    except UnicodeDecodeError as error:
-        raise _not_text(error) from None
+    finally:
+        source.release()
+
+
+class _Text:
+    """A stream as text, for pandas, which forgets what was raised in a read: Ctrl-C, too."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.error: BaseException | None = None
+        self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+
+    def read(self, size: int = -1) -> str:
+        try:
+            return self._text.read(size)
+        except UnicodeDecodeError as error:
+            self.error = InvalidParameterValue(f"The input isn't text in UTF-8: {error}")
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def __iter__(self) -> Iterator[str]:  # which is how pandas knows a file
+        return iter(self._text)
+
+    def release(self) -> None:
+        """Let go of the stream, without closing it."""
+        self._text.detach()
 
 
 def _text_columns(schema: Schema | None) -> dict[Any, Any]:
@@ -118,10 +146,6 @@ def _text_columns(schema: Schema | None) -> dict[Any, Any]:
     kinds = (DataType.string, DataType.binary, DataType.datetime)
     specs = schema.inputs if schema.has_input_names() else ()
     return {spec.name: str for spec in specs if spec.type in kinds}
-
-
-def _not_text(error: UnicodeDecodeError) -> InvalidParameterValue:
-    return InvalidParameterValue(f"The input isn't text in UTF-8: {error}")
 
 
 # -- JSON
