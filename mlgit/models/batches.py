@@ -94,7 +94,7 @@ def _empty() -> InvalidParameterValue:
 def _csv(stream: BinaryIO, schema: Schema | None, rows: int) -> Iterator[Batch]:
     import pandas as pd
 
-    source = _Text(stream)
+    source: Any = _Text(stream)  # less than what pandas says it needs
     try:
         with pd.read_csv(
             source, chunksize=rows, dtype=_text_columns(schema), low_memory=False
@@ -136,7 +136,10 @@ class _Text:
 
     def release(self) -> None:
         """Let go of the stream, without closing it."""
-        self._text.detach()
+        try:
+            self._text.detach()
+        except ValueError:
+            pass  # whose it is has closed it
 
 
 def _text_columns(schema: Schema | None) -> dict[Any, Any]:
