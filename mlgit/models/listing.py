@@ -100,6 +100,8 @@ def uri_of(store: GitStore, run_id: str, path: str = "") -> str:
 def names_a_run(text: str) -> bool:
     """Whether a person's name for a model is of the form RUN or RUN:PATH, and no URI or path."""
     is_path = text.startswith((".", "/", "~")) or os.path.isdir(text)
+    # RUN:PATH has slashes behind the colon, if any; refs are runs, too.
+    is_path = is_path or ("/" in text.partition(":")[0] and not text.startswith("refs/"))
     return not (is_path or "://" in text or text.startswith(_SCHEMES))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import mlgit.pyfunc
 import mlgit.sklearn
 from mlgit.models import infer_signature, listing
 
+# Read here: the tests' fixtures take such variables away.
+PEERS = {major: os.environ.get(f"MLGIT_TEST_MLFLOW{major}", "") for major in ("2", "3")}
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [0.0, 1.0, 1.0]})
 ANSWER = [2.0, 5.0, 7.0]  # 2a + b
 
@@ -189,7 +192,8 @@ def test_what_is_no_model(run, logged):
     assert "has logged no model" in run("models", "show", "none", code=3).stderr
     run("models", "show", f"runs:/{logged['one']}/nope", code=3)
     assert "no file MLmodel" in run("models", "show", "none:notes", code=3).stderr
-    run("models", "show", "./nope", code=3)
+    for path in ("./nope", "some/nope"):
+        assert f"No model at {path}" in run("models", "show", path, code=3).stderr
     several = run("models", "show", "two", code=2).stderr
     assert f"{logged['two'][:8]}:plain" in several
     assert f"{logged['two'][:8]}:counts" in several
@@ -223,6 +227,27 @@ def test_load_check_of_a_model_that_raises(run, raises):
 
 
 # -- predict
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("major", sorted(PEERS))
+def test_it_answers_as_mlflow_does(run, logged, tmp_path: Path, major: str):
+    python = PEERS[major]
+    if not python:
+        pytest.skip(f"MLGIT_TEST_MLFLOW{major} names no Python with that MLflow")
+    uri = f"runs:/{logged['one']}/model"
+    saved = mlgit.artifacts.download_artifacts(uri, dst_path=str(tmp_path / "copy"))
+    request = json.dumps({"dataframe_split": json.loads(FRAME.to_json(orient="split"))})
+    Path("in.json").write_text(request)
+    for name, kind in (("in.csv", "csv"), ("in.json", "json")):
+        args = ["models", "predict", "-m", saved, "-i", name, "-t", kind, "--env-manager", "local"]
+        theirs = subprocess.run([python, "-m", "mlflow", *args], capture_output=True, text=True)
+        assert theirs.returncode == 0, theirs.stderr
+        ours = run(*args).stdout
+        assert json.loads(ours).keys() == json.loads(theirs.stdout).keys()
+        assert json.loads(ours)["predictions"] == pytest.approx(
+            json.loads(theirs.stdout)["predictions"]
+        )
 
 
 def _answers(path: str = "output.csv") -> list[float]:
