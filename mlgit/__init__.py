@@ -80,12 +80,14 @@ _MODULES = {
     "data": "mlgit.data",
     "entities": "mlgit.entities",
     "exceptions": "mlgit.exceptions",
+    "lightgbm": "mlgit.lightgbm",
     "metrics": "mlgit.metrics",
     "models": "mlgit.models",
     "pyfunc": "mlgit.pyfunc",
     "sklearn": "mlgit.sklearn",
     "tracking": "mlgit.tracking",
     "types": "mlgit.types",
+    "xgboost": "mlgit.xgboost",
 }
 # What MLflow's programs ask for that isn't here yet, so that the error can say so.
 _LATER = frozenset(
@@ -96,7 +98,6 @@ _LATER = frozenset(
         "get_registry_uri",
         "keras",
         "langchain",
-        "lightgbm",
         "onnx",
         "openai",
         "projects",
@@ -112,7 +113,6 @@ _LATER = frozenset(
         "tensorflow",
         "trace",
         "transformers",
-        "xgboost",
     ]
 )
 
@@ -156,12 +156,14 @@ if TYPE_CHECKING:
         data,
         entities,
         exceptions,
+        lightgbm,
         metrics,
         models,
         pyfunc,
         sklearn,
         tracking,
         types,
+        xgboost,
     )
     from mlgit.exceptions import MlflowException, MlgitException
     from mlgit.models.evaluation.entry import evaluate

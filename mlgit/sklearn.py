@@ -13,6 +13,7 @@ from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import ModelInfo
 from mlgit.models.pickles import dump_pickle
 from mlgit.models.saving import SaveOptions, Written, save, spelled_out
+from mlgit.models.skopsfile import dump_skops, load_skops
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -59,7 +60,7 @@ def save_model(
         file = _FILES[serialization_format]
         trusted = list(skops_trusted_types) if skops_trusted_types is not None else None
         if serialization_format == SERIALIZATION_FORMAT_SKOPS:
-            modules = _dump_skops(sk_model, f"{folder}/{file}", trusted)
+            modules = dump_skops(sk_model, f"{folder}/{file}", NAME, trusted or ())
         else:
             modules = dump_pickle(sk_model, f"{folder}/{file}", by=serialization_format)
             if serialization_format == SERIALIZATION_FORMAT_CLOUDPICKLE:
@@ -146,7 +147,7 @@ def _load(folder: ModelFolder) -> Any:
     format_ = row.get("serialization_format", SERIALIZATION_FORMAT_PICKLE)
     path = row.get("pickled_model")
     if format_ == SERIALIZATION_FORMAT_SKOPS:
-        return _load_skops(folder, path, row.get("skops_trusted_types"))
+        return load_skops(folder, path, NAME, row.get("skops_trusted_types"))
     if format_ not in _FILES:
         raise Unsupported(f"The model at {folder.uri} has the unknown format {format_!r}")
     return folder.load_pickle(path)
@@ -172,36 +173,3 @@ class _Pyfunc:
 
     def get_raw_model(self) -> Any:
         return self._model
-
-
-def _dump_skops(model: Any, path: str, trusted: list[str] | None) -> set[str]:
-    io = framework("skops.io", NAME)
-    try:
-        io.dump(model, path)
-        unknown = set(io.get_untrusted_types(file=path)) - set(trusted or ())
-    except Exception as error:  # skops has no error of its own
-        raise InvalidParameterValue(f"skops can't save the model: {error}") from error
-    if unknown:
-        raise InvalidParameterValue(
-            f"skops wouldn't load the model again: it holds {', '.join(sorted(unknown))}",
-            hint="name these in skops_trusted_types if you trust them",
-        )
-    return {"skops", "sklearn", type(model).__module__}
-
-
-def _load_skops(folder: ModelFolder, path: Any, trusted: Any) -> Any:
-    io = framework("skops.io", NAME)
-    file = folder.file(path)
-    try:
-        # What MLmodel says is trusted is trusted by whoever lets models run code.
-        unknown = io.get_untrusted_types(file=file)
-        if unknown:
-            folder.require_code(f"{path} names the types {', '.join(unknown)}")
-        named = set(trusted or ())
-        return io.load(file, trusted=[name for name in unknown if name in named])
-    except (CorruptData, InvalidParameterValue):
-        raise
-    except Exception as error:
-        if hasattr(error, "error_code"):
-            raise
-        raise CorruptData(f"{path} of {folder.uri} can't be loaded by skops: {error}") from error

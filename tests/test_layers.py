@@ -15,7 +15,7 @@ PACKAGE = Path(mlgit.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["pyfunc", "sklearn"],
+    ["lightgbm", "pyfunc", "sklearn", "xgboost"],
     ["models"],
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],

@@ -37,7 +37,12 @@ class Flavor:
         return f"mlgit.{self.name}"
 
 
-FLAVORS = {row.name: row for row in (Flavor("sklearn", "mlflow.sklearn", ("sklearn",), "sklearn"),)}
+_ROWS = (
+    Flavor("lightgbm", "mlflow.lightgbm", ("lightgbm",), "lightgbm"),
+    Flavor("sklearn", "mlflow.sklearn", ("sklearn",), "sklearn"),
+    Flavor("xgboost", "mlflow.xgboost", ("xgboost",), "xgboost"),
+)
+FLAVORS = {row.name: row for row in _ROWS}
 PYFUNC = Flavor("pyfunc", "mlflow.pyfunc.model", ("mlgit.pyfunc", "mlflow.pyfunc"))
 CODE_LOADER = "mlflow.pyfunc.loaders.code_model"
 _LOADERS = {row.loader: row for row in FLAVORS.values()} | {

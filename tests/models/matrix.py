@@ -144,6 +144,48 @@ def _predict(model: Any, data: Any) -> Any:
     return model.predict(data)
 
 
+# -- XGBoost and LightGBM
+
+
+def _xgboost(ml: ModuleType) -> tuple[Any, Any]:
+    import xgboost
+
+    data = _frame()
+    train = xgboost.DMatrix(data, label=data["a"] > 0)
+    return xgboost.train({"objective": "binary:logistic", "max_depth": 2}, train, 5), data
+
+
+def _xgboost_sklearn(ml: ModuleType) -> tuple[Any, Any]:
+    import xgboost
+
+    data = _frame()
+    model = xgboost.XGBClassifier(n_estimators=4, max_depth=2)
+    return model.fit(data, (data["a"] > 0).astype(int)), data
+
+
+def _predict_matrix(model: Any, data: Any) -> Any:
+    import xgboost
+
+    return model.predict(xgboost.DMatrix(data))
+
+
+def _lightgbm(ml: ModuleType) -> tuple[Any, Any]:
+    import lightgbm
+
+    data = _frame()
+    train = lightgbm.Dataset(data, label=data["a"] > 0)
+    options = {"objective": "binary", "verbose": -1, "min_data_in_leaf": 2, "num_threads": 1}
+    return lightgbm.train(options, train, 5), data
+
+
+def _lightgbm_sklearn(ml: ModuleType) -> tuple[Any, Any]:
+    import lightgbm
+
+    data = _frame()
+    options = {"n_estimators": 4, "min_child_samples": 2, "n_jobs": 1, "verbose": -1}
+    return lightgbm.LGBMRegressor(**options).fit(data, data["b"] * 2), data
+
+
 # -- pyfunc
 
 
@@ -190,6 +232,17 @@ CASES = (
          ("sklearn",), theirs={"serialization_format": "cloudpickle"}),
     Case("sklearn, skops", "sklearn", "sk_model", _sklearn_linear, _predict, ("sklearn", "skops"),
          {"serialization_format": "skops"}, pickled=False,
+         notes={"2 to ours": "it has no skops", "ours to 2": "it has no skops"}),
+    Case("XGBoost, native", "xgboost", "xgb_model", _xgboost, _predict_matrix, ("xgboost",),
+         pickled=False),
+    Case("XGBoost, scikit-learn API", "xgboost", "xgb_model", _xgboost_sklearn, _predict,
+         ("xgboost", "sklearn"), {"model_format": "json"}, pickled=False),
+    Case("LightGBM, native", "lightgbm", "lgb_model", _lightgbm, _predict, ("lightgbm",),
+         pickled=False),
+    Case("LightGBM, scikit-learn API", "lightgbm", "lgb_model", _lightgbm_sklearn, _predict,
+         ("lightgbm", "sklearn"), theirs={}),
+    Case("LightGBM, skops", "lightgbm", "lgb_model", _lightgbm_sklearn, _predict,
+         ("lightgbm", "sklearn", "skops"), {"serialization_format": "skops"}, pickled=False,
          notes={"2 to ours": "it has no skops", "ours to 2": "it has no skops"}),
     Case("PythonModel", "pyfunc", "python_model", _python_model, None),
     Case("PythonModel without context", "pyfunc", "python_model", _no_context, None),
