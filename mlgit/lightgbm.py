@@ -18,7 +18,7 @@ from mlgit.models.folder import ModelFolder, opened
 from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import ModelInfo
 from mlgit.models.pickles import dump_pickle
-from mlgit.models.saving import SaveOptions, Written, save
+from mlgit.models.saving import SaveOptions, Written, save, spelled_out
 from mlgit.models.skopsfile import dump_skops, load_skops
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _TRUSTED = (
 )
 
 
+@spelled_out(SaveOptions)
 def save_model(
     lgb_model: Any,
     path: str | os.PathLike[str],
@@ -111,6 +112,7 @@ def _dump(
     return row, modules | {"lightgbm", "sklearn"}
 
 
+@spelled_out(LogOptions)
 def log_model(
     lgb_model: Any,
     artifact_path: str | None = None,

@@ -16,7 +16,7 @@ from mlgit.models.flavors import framework
 from mlgit.models.folder import ModelFolder, opened
 from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import ModelInfo
-from mlgit.models.saving import SaveOptions, Written, save
+from mlgit.models.saving import SaveOptions, Written, save, spelled_out
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,6 +26,7 @@ MODEL_FORMATS = ("ubj", "json", "xgb")
 _BOOSTER = "xgboost.core.Booster"
 
 
+@spelled_out(SaveOptions)
 def save_model(
     xgb_model: Any,
     path: str | os.PathLike[str],
@@ -82,6 +83,7 @@ def save_model(
     save(NAME, path, write, options)
 
 
+@spelled_out(LogOptions)
 def log_model(
     xgb_model: Any,
     artifact_path: str | None = None,

@@ -15,7 +15,7 @@ PACKAGE = Path(mlgit.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["lightgbm", "pyfunc", "sklearn", "xgboost"],
+    ["keras", "lightgbm", "pyfunc", "sklearn", "tensorflow", "xgboost"],
     ["models"],
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],

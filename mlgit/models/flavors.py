@@ -38,8 +38,10 @@ class Flavor:
 
 
 _ROWS = (
+    Flavor("keras", "mlflow.keras", ("keras",), "keras"),
     Flavor("lightgbm", "mlflow.lightgbm", ("lightgbm",), "lightgbm"),
     Flavor("sklearn", "mlflow.sklearn", ("sklearn",), "sklearn"),
+    Flavor("tensorflow", "mlflow.tensorflow", ("tensorflow",), "tensorflow"),
     Flavor("xgboost", "mlflow.xgboost", ("xgboost",), "xgboost"),
 )
 FLAVORS = {row.name: row for row in _ROWS}

@@ -89,10 +89,12 @@ class ModelFolder:
             return self._real(name)
         for above in (name, *_above(name)):
             if above in self._fetched:
+                # A file that is asked for again is itself, not a folder: no slash behind it.
                 place = os.path.join(self._fetched[above], name[len(above) :].lstrip("/"))
+                place = place.rstrip("/")
                 if not os.path.lexists(place):
                     raise self._lacks(name)
-                return place.rstrip("/")
+                return place
         target = os.path.join(self._folder(), *name.split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         self._source.fetch(name, target)

@@ -186,6 +186,44 @@ def _lightgbm_sklearn(ml: ModuleType) -> tuple[Any, Any]:
     return lightgbm.LGBMRegressor(**options).fit(data, data["b"] * 2), data
 
 
+# -- Keras and TensorFlow
+
+
+def _numbers() -> Any:
+    return _frame().to_numpy().astype("float32")
+
+
+def _keras(ml: ModuleType) -> tuple[Any, Any]:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(2)]
+    return keras.Sequential(layers), _numbers()
+
+
+def _predict_quietly(model: Any, data: Any) -> Any:
+    return model.predict(data, verbose=0)
+
+
+def _tf_module(ml: ModuleType) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    class Linear(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = tf.Variable([[1.0], [2.0], [3.0]])
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32)])
+        def __call__(self, given):  # type: ignore[no-untyped-def]
+            return given @ self.weights
+
+    return Linear(), _numbers()
+
+
+def _called(model: Any, data: Any) -> Any:
+    return model(data)
+
+
 # -- pyfunc
 
 
@@ -244,6 +282,11 @@ CASES = (
     Case("LightGBM, skops", "lightgbm", "lgb_model", _lightgbm_sklearn, _predict,
          ("lightgbm", "sklearn", "skops"), {"serialization_format": "skops"}, pickled=False,
          notes={"2 to ours": "it has no skops", "ours to 2": "it has no skops"}),
+    Case("Keras 3", "keras", "model", _keras, _predict_quietly, ("keras", "tensorflow"),
+         pickled=False),
+    Case("tf.keras", "tensorflow", "model", _keras, _predict_quietly, ("keras", "tensorflow"),
+         pickled=False),
+    Case("tf.Module", "tensorflow", "model", _tf_module, _called, ("tensorflow",)),
     Case("PythonModel", "pyfunc", "python_model", _python_model, None),
     Case("PythonModel without context", "pyfunc", "python_model", _no_context, None),
     Case("function with type hints", "pyfunc", "python_model", _function, None, hinted=True),

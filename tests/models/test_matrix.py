@@ -166,7 +166,7 @@ def test_pickles_are_refused_where_they_may_not_be_loaded(case: Case, in_repo: P
     case.save(mlgit, model, "saved")
     if case.pickled:
         for load in (_native, lambda _, uri, **o: mlgit.pyfunc.load_model(uri, **o)):
-            with pytest.raises(PermissionDenied, match=r"\.(pkl|pickle|pth|joblib)"):
+            with pytest.raises(PermissionDenied, match=r"\.(pkl|pickle|pth|joblib|pb)"):
                 load(case, "saved", allow_pickle=False)
     else:
         loaded = _native(case, "saved", allow_pickle=False)
