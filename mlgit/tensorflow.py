@@ -141,6 +141,9 @@ def _used(file: str, registered: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_graph(folder: str, model: Any, options: dict[str, Any], tf: Any) -> Written:
+    signatures = getattr(model, "signatures", None)
+    if signatures:  # it was loaded; TensorFlow would forget them
+        options = {"signatures": signatures, **options}
     _asked("TensorFlow", lambda: tf.saved_model.save(model, f"{folder}/{_GRAPH}", **options))
     row = {"saved_model_dir": _GRAPH, "model_type": _MODULE}
     face = _Graph(model, tf)
@@ -279,9 +282,14 @@ class _Graph:
         if callable(self._model):
             return self._model(tensor)
         # Of what tf.saved_model.load makes, what has no __call__ has signatures.
-        function = self._model.signatures["serving_default"]
-        (name,) = function.structured_input_signature[1]
-        return function(**{name: tensor})
+        function = dict(getattr(self._model, "signatures", {})).get("serving_default")
+        names = list(function.structured_input_signature[1]) if function is not None else []
+        if len(names) != 1:
+            raise InvalidParameterValue(
+                "The tf.Module has neither a __call__ nor a signature 'serving_default' of one input",
+                hint="give saved_model_kwargs={'signatures': …} when it is saved",
+            )
+        return function(**{names[0]: tensor})
 
     def get_raw_model(self) -> Any:
         return self._model

@@ -306,6 +306,17 @@ def test_a_module_that_is_cut_short(in_repo: Path) -> None:
             mlgit.tensorflow.load_model("saved")
 
 
+def test_a_module_that_can_not_be_called(in_repo: Path) -> None:
+    module = tf.Module()
+    module.factor = tf.Variable(2.0)
+    mlgit.tensorflow.save_model(module, "saved")
+    assert float(mlgit.tensorflow.load_model("saved").factor) == 2.0
+    with pytest.raises(InvalidParameterValue, match="neither a __call__ nor a signature"):
+        mlgit.pyfunc.load_model("saved").predict(DATA)
+    with pytest.raises(InvalidParameterValue, match="neither a __call__ nor a signature"):
+        mlgit.tensorflow.save_model(module, "again", input_example=DATA)
+
+
 # -- both
 
 

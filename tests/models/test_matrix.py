@@ -27,7 +27,16 @@ PEERS = {
 }
 FRAMEWORKS = os.environ.get("MLGIT_TEST_FRAMEWORKS", "")
 
-each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# TensorFlow takes seconds to import, in each process anew.
+each = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case, id=case.name, marks=[pytest.mark.slow] if "tensorflow" in case.needs else []
+        )
+        for case in CASES
+    ],
+)
 each_version = pytest.mark.parametrize("version", sorted(PEERS))
 
 
