@@ -282,8 +282,8 @@ class _Graph:
         if callable(self._model):
             return self._model(tensor)
         # Of what tf.saved_model.load makes, what has no __call__ has signatures.
-        function = dict(getattr(self._model, "signatures", {})).get("serving_default")
-        names = list(function.structured_input_signature[1]) if function is not None else []
+        function: Any = dict(getattr(self._model, "signatures", {})).get("serving_default")
+        names = list(function.structured_input_signature[1]) if function else []
         if len(names) != 1:
             raise InvalidParameterValue(
                 "The tf.Module has neither a __call__ nor a signature 'serving_default' of one input",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mlgit
 from mlgit.exceptions import (
@@ -185,16 +189,63 @@ def test_ubjson(content: bytes, whole: bool, tmp_path: Path) -> None:
     assert ubjson.is_whole(str(file)) is whole
 
 
-class _Own:
-    """Stands for a module of the person's own, with a class of models."""
+NUMBERS = {
+    int: lambda value: b"L" + value.to_bytes(8, "big", signed=True),
+    float: lambda value: b"D" + struct.pack(">d", value),
+    type(None): lambda _: b"Z",
+    bool: lambda value: b"T" if value else b"F",
+}
 
-    text = "import xgboost\nclass Mine(xgboost.XGBRegressor):\n    pass\n"
+
+def _encoded(value: Any) -> bytes:
+    """A value in UBJSON, written the long way."""
+    if isinstance(value, str):
+        return b"S" + _sized(value)
+    if isinstance(value, list):
+        if value and all(type(item) is float for item in value):
+            count = b"#L" + len(value).to_bytes(8, "big")
+            return b"[$D" + count + b"".join(_encoded(item)[1:] for item in value)
+        return b"[" + b"".join(map(_encoded, value)) + b"]"
+    if isinstance(value, dict):
+        return b"{" + b"".join(_sized(k) + _encoded(v) for k, v in value.items()) + b"}"
+    return NUMBERS[type(value)](value)
+
+
+def _sized(text: str) -> bytes:
+    encoded = text.encode()
+    return b"L" + len(encoded).to_bytes(8, "big") + encoded
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=5)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(st.floats(), max_size=4)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.data())
+def test_ubjson_is_whole_at_its_end_only(value: Any, data: st.DataObject) -> None:
+    encoded = _encoded(value)
+    with tempfile.NamedTemporaryFile() as file:
+        for size in (len(encoded), data.draw(st.integers(0, len(encoded) - 1))):
+            Path(file.name).write_bytes(encoded[:size])
+            assert ubjson.is_whole(file.name) is (size == len(encoded))
+
+
+OWN = "import xgboost\nclass Mine(xgboost.XGBRegressor):\n    pass\n"
 
 
 def test_a_class_of_ones_own(in_repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("xgboost")
     pytest.importorskip("sklearn")
-    (in_repo / "mine_of_xgboost.py").write_text(_Own.text)
+    (in_repo / "mine_of_xgboost.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(in_repo))
     import mine_of_xgboost
 

@@ -200,6 +200,19 @@ def test_an_exported_model(in_repo: Path, capfd: pytest.CaptureFixture[str]) -> 
         mlgit.pyfunc.load_model("saved", allow_pickle=False)
 
 
+def test_the_guides_programs(in_repo: Path) -> None:
+    import mlgit as mlflow
+
+    keras_model = _model()
+    signature = mlflow.models.infer_signature(DATA, keras_model.predict(DATA, verbose=0))
+    with mlflow.start_run() as run:
+        mlflow.keras.log_model(model=keras_model, artifact_path="model", signature=signature)
+        mlflow.keras.log_model(keras_model, "other")
+    for name in ("model", "other"):
+        loaded = mlflow.keras.load_model(f"runs:/{run.info.run_id}/{name}")
+        assert np.allclose(loaded.predict(DATA, verbose=0), keras_model.predict(DATA, verbose=0))
+
+
 # -- TensorFlow
 
 
