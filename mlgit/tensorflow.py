@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist, Unsupported
+from mlgit.exceptions import CorruptData, InvalidParameterValue, ResourceDoesNotExist, Unsupported
 from mlgit.models import kerasfile
 from mlgit.models.flavors import framework
 from mlgit.models.folder import ModelFolder, opened
@@ -247,7 +247,10 @@ def _load(
         except ResourceDoesNotExist:
             continue
         if folder.allows_code:
-            objects |= folder.load_pickle(f"{data}/{name}")
+            found = folder.load_pickle(f"{data}/{name}")
+            if not isinstance(found, dict):
+                raise CorruptData(f"{data}/{name} of {folder.uri} holds no classes by name")
+            objects |= found
         else:
             left = f"{data}/{name}"  # MLflow writes it for each model; few need it
     path = kerasfile.find(folder, data)

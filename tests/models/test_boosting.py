@@ -341,6 +341,20 @@ def test_formats_of_lightgbm(serialization_format: str, in_repo: Path) -> None:
     assert ("cloudpickle==" in requirements) is (serialization_format == "cloudpickle")
 
 
+@pytest.mark.parametrize("serialization_format", ["cloudpickle", "skops"])
+def test_a_file_of_the_scikit_learn_api_that_is_cut_short(
+    serialization_format: str, in_repo: Path
+) -> None:
+    pytest.importorskip("skops")
+    mlgit.lightgbm.save_model(_classifier(), "saved", serialization_format=serialization_format)
+    file = Path("saved", _rows()["lightgbm"]["data"])
+    whole = file.read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:size])
+        with pytest.raises(CorruptData, match=f"{file.name} of saved"):
+            mlgit.lightgbm.load_model("saved")
+
+
 # -- both
 
 
@@ -362,7 +376,7 @@ def test_what_is_lacking_is_named(
     assert not os.path.exists("again")
 
 
-@pytest.mark.parametrize("flavor", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("flavor", ["xgboost", "lightgbm", "keras", "tensorflow"])
 def test_the_import_brings_nothing(flavor: str) -> None:
     program = (
         f"import sys, mlgit.{flavor}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -30,6 +31,12 @@ tf = pytest.importorskip("tensorflow")
 # The frameworks alone take ten seconds to import.
 pytestmark = pytest.mark.slow
 
+# Read here: the tests' fixtures take such variables away.
+PEERS = {
+    "2": os.environ.get("MLGIT_TEST_MLFLOW2", ""),
+    "3": os.environ.get("MLGIT_TEST_MLFLOW3", ""),
+}
+FRAMEWORKS = os.environ.get("MLGIT_TEST_FRAMEWORKS", "")
 DATA = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 
 
@@ -251,13 +258,58 @@ def test_given_classes_are_pickled(in_repo: Path) -> None:
             with pytest.raises(PermissionDenied, match=r"custom_objects\.cloudpickle of"):
                 load(folder, allow_pickle=False)
     loaded = mlgit.tensorflow.load_model(
-        "dict", keras_model_kwargs={"custom_objects": given_by_name()}, allow_pickle=False
+        "dict",
+        keras_model_kwargs={"custom_objects": {"Unregistered": Unregistered}},
+        allow_pickle=False,
     )
     assert np.allclose(loaded.predict(DATA, verbose=0), DATA + 1)
 
 
-def given_by_name() -> dict[str, Any]:
-    return {"Unregistered": Unregistered}
+@pytest.mark.parametrize("version", sorted(PEERS))
+def test_classes_go_to_mlflow_and_come_back(version: str, in_repo: Path) -> None:
+    if not PEERS[version]:
+        pytest.skip(f"MLGIT_TEST_MLFLOW{version} names no Python with that MLflow")
+
+    class Tripled(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs * 3.0
+
+    Tripled.__module__ = "__main__"  # so that it is pickled by value
+    mlgit.tensorflow.save_model(
+        _model(Tripled()), "ours", custom_objects={"Tripled": Tripled}, pip_requirements=[]
+    )
+    program = (
+        "import sys; sys.path += sys.argv[1].split(':')\n"
+        "import numpy, mlflow, keras\n"
+        "class Tripled(keras.layers.Layer):\n"
+        "    def call(self, inputs): return inputs * 3.0\n"
+        "made, objects = Tripled, {'Tripled': Tripled}\n"
+        "del Tripled\n"
+        "ours = mlflow.pyfunc.load_model('ours').predict(numpy.ones((1, 3), 'float32'))\n"
+        "model = keras.Sequential([keras.layers.Input((3,)), made()])\n"
+        "mlflow.tensorflow.save_model(model, 'theirs', custom_objects=objects,\n"
+        "    pip_requirements=['keras'])\n"
+        "print(); print(ours.tolist())"
+    )
+    done = subprocess.run(
+        [PEERS[version], "-c", program, FRAMEWORKS],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "", "MLFLOW_TRACKING_URI": f"file://{in_repo}/mlruns"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [[3.0, 3.0, 3.0]]
+    assert np.allclose(mlgit.pyfunc.load_model("theirs").predict(DATA), DATA * 3)
+    with pytest.raises(PermissionDenied, match=r"custom_objects\.cloudpickle"):
+        mlgit.pyfunc.load_model("theirs", allow_pickle=False)
+
+
+def test_what_holds_no_classes(in_repo: Path) -> None:
+    options = {"custom_objects": {"Unregistered": Unregistered}}
+    mlgit.tensorflow.save_model(_model(Unregistered()), "saved", **options)
+    Path("saved", "data", "custom_objects.cloudpickle").write_bytes(pickle.dumps([1]))
+    with pytest.raises(CorruptData, match="holds no classes by name"):
+        mlgit.tensorflow.load_model("saved")
 
 
 @pytest.mark.filterwarnings("ignore")
