@@ -85,9 +85,11 @@ _MODULES = {
     "metrics": "mlgit.metrics",
     "models": "mlgit.models",
     "pyfunc": "mlgit.pyfunc",
+    "pytorch": "mlgit.pytorch",
     "sklearn": "mlgit.sklearn",
     "tensorflow": "mlgit.tensorflow",
     "tracking": "mlgit.tracking",
+    "transformers": "mlgit.transformers",
     "types": "mlgit.types",
     "xgboost": "mlgit.xgboost",
 }
@@ -102,7 +104,6 @@ _LATER = frozenset(
         "onnx",
         "openai",
         "projects",
-        "pytorch",
         "run",
         "search_model_versions",
         "search_registered_models",
@@ -112,7 +113,6 @@ _LATER = frozenset(
         "start_span",
         "statsmodels",
         "trace",
-        "transformers",
     ]
 )
 
@@ -161,9 +161,11 @@ if TYPE_CHECKING:
         metrics,
         models,
         pyfunc,
+        pytorch,
         sklearn,
         tensorflow,
         tracking,
+        transformers,
         types,
         xgboost,
     )

@@ -92,6 +92,11 @@ def allow_pickle() -> bool | None:
     return None if value is None else value.strip().lower() in _TRUE
 
 
+def prediction_device() -> str | None:
+    """The device that models predict on, where the environment names one."""
+    return _first("MLGIT_DEFAULT_PREDICTION_DEVICE", "MLFLOW_DEFAULT_PREDICTION_DEVICE")
+
+
 def git_program() -> str | None:
     """The program that moves refs between repositories, where the environment names one."""
     return _first("MLGIT_GIT")

@@ -15,7 +15,7 @@ PACKAGE = Path(mlgit.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["keras", "lightgbm", "pyfunc", "sklearn", "tensorflow", "xgboost"],
+    ["keras", "lightgbm", "pyfunc", "pytorch", "sklearn", "tensorflow", "transformers", "xgboost"],
     ["models"],
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],

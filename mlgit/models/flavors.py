@@ -40,8 +40,10 @@ class Flavor:
 _ROWS = (
     Flavor("keras", "mlflow.keras", ("keras",), "keras"),
     Flavor("lightgbm", "mlflow.lightgbm", ("lightgbm",), "lightgbm"),
+    Flavor("pytorch", "mlflow.pytorch", ("torch",), "torch"),
     Flavor("sklearn", "mlflow.sklearn", ("sklearn",), "sklearn"),
     Flavor("tensorflow", "mlflow.tensorflow", ("tensorflow",), "tensorflow"),
+    Flavor("transformers", "mlflow.transformers", ("transformers",), "transformers"),
     Flavor("xgboost", "mlflow.xgboost", ("xgboost",), "xgboost"),
 )
 FLAVORS = {row.name: row for row in _ROWS}
@@ -85,6 +87,8 @@ def of_model(model: Any) -> Flavor:
     """
     if isinstance(model, (types.FunctionType, types.MethodType, str, os.PathLike)):
         return PYFUNC  # a path is that of a file of code
+    if isinstance(model, dict) and "model" in model:
+        return of_model(model["model"])  # a dict of components
     for base in type(model).__mro__:
         for row in (*FLAVORS.values(), PYFUNC):
             if _is_below(base.__module__, row.roots):

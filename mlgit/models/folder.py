@@ -17,7 +17,7 @@ from mlgit.exceptions import (
 )
 from mlgit.git import Repository
 from mlgit.models.mlmodel import MLMODEL, Model
-from mlgit.models.pickles import load_pickle, refused
+from mlgit.models.pickles import Read, load_pickle, refused
 from mlgit.models.policy import allows_pickle
 from mlgit.models.sources import LocalSource, Source, source_of
 from mlgit.models.workspace import Workspace
@@ -123,8 +123,12 @@ class ModelFolder:
             self._real(name)
         return self._source.read(name)
 
-    def load_pickle(self, path: object) -> Any:
+    def load_pickle(self, path: object, read: Read | None = None) -> Any:
         """What a pickle of the model holds, if pickles may be loaded.
+
+        Args:
+            path: As for ``file``.
+            read: As for ``mlgit.models.pickles.load_pickle``.
 
         Raises:
             PermissionDenied: They may not.
@@ -137,7 +141,7 @@ class ModelFolder:
             self._real(name)
         stream = self._source.open(name) or open(self.file(name), "rb")
         with stream:
-            return load_pickle(stream, self.allows_code, f"{name} of {self.uri}")
+            return load_pickle(stream, self.allows_code, f"{name} of {self.uri}", read)
 
     def _inside(self, path: object) -> str:
         text = path if isinstance(path, str) else ""

@@ -16,6 +16,7 @@ import pickle
 import pkgutil
 import sys
 import types
+from collections.abc import Callable
 from typing import IO, Any
 
 from mlgit.exceptions import (
@@ -50,6 +51,9 @@ _OURS = {theirs: ours for ours, theirs in _THEIRS.items()} | {
     ),
 }
 
+Read = Callable[[IO[bytes], Any], Any]
+Write = Callable[[Any, IO[bytes], Any], None]
+
 
 def refused(what: str) -> PermissionDenied:
     """The error for something that would run code on load where that isn't allowed.
@@ -65,13 +69,17 @@ def refused(what: str) -> PermissionDenied:
     )
 
 
-def load_pickle(file: str | IO[bytes], allow: bool, name: str | None = None) -> Any:
+def load_pickle(
+    file: str | IO[bytes], allow: bool, name: str | None = None, read: Read | None = None
+) -> Any:
     """What a pickle holds, whichever pickler wrote it.
 
     Args:
         file: Its path, or it itself, open for reading.
         allow: Whether pickles may be loaded.
         name: What errors call the file; its path where None.
+        read: Reads a file of a framework's that holds a pickle among other things: the open
+            file, and what stands for the module pickle (``Unpickler``, ``load``).
 
     Raises:
         PermissionDenied: They may not; the file isn't opened.
@@ -83,9 +91,9 @@ def load_pickle(file: str | IO[bytes], allow: bool, name: str | None = None) -> 
         raise refused(f"{shown} is a pickle")
     if isinstance(file, str):
         with open(file, "rb") as f:
-            return load_pickle(f, allow, shown)
+            return load_pickle(f, allow, shown, read)
     try:
-        return _Unpickler(file).load()
+        return _Unpickler(file).load() if read is None else read(file, _stand_in(_Unpickler))
     except (MlgitException, MemoryError):
         raise
     except ModuleNotFoundError as error:
@@ -100,6 +108,17 @@ def load_pickle(file: str | IO[bytes], allow: bool, name: str | None = None) -> 
             hint="it is cut short, isn't a pickle, or was made by other versions of what it "
             "names: see the model's requirements.txt",
         ) from error
+
+
+def _stand_in(unpickler: Any = None, pickler: Any = None) -> Any:
+    """What a framework takes for the module pickle."""
+    return types.SimpleNamespace(
+        __name__="pickle",
+        Unpickler=unpickler,
+        Pickler=pickler,
+        load=lambda file, **options: unpickler(file, **options).load(),
+        dump=lambda value, file, protocol=None: pickler(file, protocol=protocol).dump(value),
+    )
 
 
 class _Unpickler(pickle.Unpickler):
@@ -145,13 +164,21 @@ def _has_mlflow() -> bool:
     return "mlflow" in sys.modules or find_spec("mlflow") is not None
 
 
-def dump_pickle(value: Any, path: str, *, by: str = "cloudpickle") -> set[str]:
+def dump_pickle(
+    value: Any,
+    path: str,
+    *,
+    by: str = "cloudpickle",
+    write: Write | None = None,
+) -> set[str]:
     """Write a pickle straight to a file.
 
     Args:
         value: What to pickle.
         path: The file.
         by: "cloudpickle", which can do functions and classes of a script, or "pickle".
+        write: Writes a file of a framework's that holds a pickle among other things: the value,
+            the open file, and what stands for the module pickle (``Pickler``, ``dump``).
 
     Returns:
         The modules that loading it imports, as far as the pickle names them.
@@ -159,9 +186,14 @@ def dump_pickle(value: Any, path: str, *, by: str = "cloudpickle") -> set[str]:
     Raises:
         InvalidParameterValue: Something in it can't be pickled.
     """
+    seen: set[str] = set()
+    pickler = _pickler(by, seen)
     with open(path, "wb") as f:
         try:
-            return _dump(value, f, by)
+            if write is None:
+                pickler(f, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+            else:
+                write(value, f, _stand_in(pickler=pickler))
         except (MlgitException, MemoryError, OSError):
             raise
         except Exception as e:  # whatever the model's own __reduce__ raises
@@ -170,6 +202,7 @@ def dump_pickle(value: Any, path: str, *, by: str = "cloudpickle") -> set[str]:
                 hint="open files, locks, connections and generators can't be; make them in "
                 "load_context(), or give files as artifacts=",
             ) from e
+    return seen
 
 
 def _is_found(function: types.FunctionType) -> bool:
@@ -183,8 +216,8 @@ def _is_found(function: types.FunctionType) -> bool:
     return found is function
 
 
-def _dump(value: Any, f: IO[bytes], by: str) -> set[str]:
-    seen: set[str] = set()
+def _pickler(by: str, seen: set[str]) -> Any:
+    """A class that pickles, and adds the modules that it names to ``seen``."""
     if by == "cloudpickle":
         import cloudpickle
 
@@ -208,8 +241,8 @@ def _dump(value: Any, f: IO[bytes], by: str) -> set[str]:
                     seen.add(module)
                 return super().reducer_override(obj)
 
-        Pickler(f, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    elif by == "pickle":
+        return Pickler
+    if by == "pickle":
 
         class Plain(pickle.Pickler):
             def reducer_override(self, obj: Any) -> Any:
@@ -219,9 +252,7 @@ def _dump(value: Any, f: IO[bytes], by: str) -> set[str]:
                     seen.add(module)
                 return NotImplemented
 
-        Plain(f, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    else:
-        raise InvalidParameterValue(
-            f"{by!r} isn't a way to pickle", hint="serialization_format is cloudpickle or pickle"
-        )
-    return seen
+        return Plain
+    raise InvalidParameterValue(
+        f"{by!r} isn't a way to pickle", hint="serialization_format is cloudpickle or pickle"
+    )

@@ -6,6 +6,7 @@ which runs under the real MLflow too: so they import neither mlgit nor MLflow, b
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -38,8 +39,10 @@ class Case:
             ``plain`` understands; None where the flavor only loads as pyfunc.
         needs: Modules that must be installed.
         options: For ``save_model``, besides signature and example.
-        theirs: Options that MLflow's ``save_model`` needs instead.
+        theirs: Options that MLflow's ``save_model`` needs instead, where its version has them.
         notes: For cells that aren't "yes", what they say; what is noted there isn't asked.
+        below: For cells, the major version of the framework (the first of ``needs``) from which on
+            MLflow can't do it; it isn't asked where that is installed.
         pickled: Whether it is a pickle, which isn't loaded where pickles may not be.
         hinted: Whether type hints are its signature.
     """
@@ -53,13 +56,17 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     theirs: Mapping[str, Any] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    below: Mapping[str, int] = field(default_factory=dict)
     pickled: bool = True
     hinted: bool = False
 
     def save(self, ml: ModuleType, model: Any, path: str, **options: Any) -> None:
         """Save by mlgit or MLflow."""
-        own = self.options if ml.__name__ == "mlgit" or self.theirs is None else self.theirs
         flavor = getattr(ml, self.flavor)
+        own = self.options
+        if ml.__name__ != "mlgit" and self.theirs is not None:
+            known = inspect.signature(flavor.save_model).parameters
+            own = {key: value for key, value in self.theirs.items() if key in known}
         flavor.save_model(path=path, **{self.argument: model}, **{**own, **options})
 
     def log(self, ml: ModuleType, model: Any, name: str, **options: Any) -> Any:
@@ -261,6 +268,117 @@ def _function(ml: ModuleType) -> tuple[Any, Any]:
     return upper, ["a", "b"]
 
 
+# -- PyTorch
+
+
+def _torch(ml: ModuleType) -> tuple[Any, Any]:
+    import numpy as np
+    import torch
+
+    torch.manual_seed(0)
+    layers = torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU(), torch.nn.Dropout(0.5)
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(4, 2))
+    model.eval()
+    return model, np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+
+
+def _torch_own_class(ml: ModuleType) -> tuple[Any, Any]:
+    import torch
+
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.tensor([2.0, 3.0, 4.0]))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.factor
+
+    Scaled.__module__ = "__main__"
+    return Scaled(), _torch(ml)[1]
+
+
+def _torch_script(ml: ModuleType) -> tuple[Any, Any]:
+    import torch
+
+    model, data = _torch(ml)
+    return torch.jit.trace(model, torch.from_numpy(data)), data
+
+
+def _predict_torch(model: Any, data: Any) -> Any:
+    import torch
+
+    with torch.no_grad():
+        return model(torch.as_tensor(data))
+
+
+# -- transformers
+
+
+def _tokenizer() -> Any:
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    words = [*marks.values(), "[CLS]", "[SEP]", "a", "good", "bad", "film", "the", "is"]
+    made = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, **marks, eos_token="[SEP]", model_max_length=32
+    )
+
+
+def _bert(kind: str, **options: Any) -> Any:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(vocab_size=11, intermediate_size=16, **small, **options)
+    return getattr(transformers, kind)(config).eval()
+
+
+def _classifier(ml: ModuleType) -> tuple[Any, Any]:
+    import transformers
+
+    model = _bert("BertForSequenceClassification")
+    pipeline = transformers.pipeline("text-classification", model=model, tokenizer=_tokenizer())
+    return pipeline, ["a good film", "the film is bad"]
+
+
+def _components(ml: ModuleType) -> tuple[Any, Any]:
+    return {"model": _bert("BertForMaskedLM"), "tokenizer": _tokenizer()}, ["a [MASK] film"]
+
+
+def _generator(ml: ModuleType) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(vocab_size=11, n_embd=16, n_layer=1, n_head=2, n_positions=32)
+    config.bos_token_id, config.eos_token_id, config.pad_token_id = 3, 4, 0
+    model = transformers.GPT2LMHeadModel(config).eval()
+    pipeline = transformers.pipeline("text-generation", model=model, tokenizer=_tokenizer())
+    return pipeline, ["a good", "the film"]
+
+
+def _predict_pipeline(model: Any, data: Any) -> Any:
+    """What the pipeline gives, in the form that the pyfunc face gives it."""
+    import pandas as pd
+    import transformers
+
+    if isinstance(model, dict):
+        model = transformers.pipeline("fill-mask", **model)
+    if model.task == "fill-mask":
+        return [model(text)[0]["token_str"] for text in data]
+    if model.task == "text-generation":
+        found = model(data, max_new_tokens=3, do_sample=False)
+        return [one[0]["generated_text"] for one in found]
+    return pd.DataFrame(model(data))
+
+
+# MLflow 2.22 asks transformers for classes that version 5 doesn't have.
+_OLD = {"2 to ours": 5, "ours to 2": 5}
+
 CASES = (
     Case("sklearn, cloudpickle", "sklearn", "sk_model", _sklearn, _predict, ("sklearn",),
          theirs={"serialization_format": "cloudpickle"}),
@@ -287,6 +405,21 @@ CASES = (
     Case("tf.keras", "tensorflow", "model", _keras, _predict_quietly, ("keras", "tensorflow"),
          pickled=False),
     Case("tf.Module", "tensorflow", "model", _tf_module, _called, ("tensorflow",)),
+    Case("pytorch", "pytorch", "pytorch_model", _torch, _predict_torch, ("torch",),
+         theirs={"serialization_format": "pickle"}),
+    Case("pytorch, a class of one's own", "pytorch", "pytorch_model", _torch_own_class,
+         _predict_torch, ("torch",), theirs={"serialization_format": "pickle"}),
+    Case("pytorch, TorchScript", "pytorch", "pytorch_model", _torch_script, _predict_torch,
+         ("torch",), theirs={"serialization_format": "pickle"}, pickled=False),
+    Case("transformers, classification", "transformers", "transformers_model", _classifier,
+         _predict_pipeline, ("transformers", "torch"), below=_OLD, pickled=False),
+    Case("transformers, dict of components", "transformers", "transformers_model", _components,
+         _predict_pipeline, ("transformers", "torch"), {"task": "fill-mask"},
+         below=_OLD, pickled=False),
+    Case("transformers, generation", "transformers", "transformers_model", _generator,
+         _predict_pipeline, ("transformers", "torch"),
+         {"model_config": {"max_new_tokens": 3, "do_sample": False}},
+         below=_OLD, pickled=False),
     Case("PythonModel", "pyfunc", "python_model", _python_model, None),
     Case("PythonModel without context", "pyfunc", "python_model", _no_context, None),
     Case("function with type hints", "pyfunc", "python_model", _function, None, hinted=True),
@@ -298,6 +431,7 @@ def table() -> str:
     lines = ["| model | " + " | ".join(COLUMNS.values()) + " |"]
     lines.append("|" + "---|" * (len(COLUMNS) + 1))
     for case in CASES:
-        cells = (case.notes.get(column, "yes") for column in COLUMNS)
+        limits = {column: f"{case.needs[0]} < {limit}" for column, limit in case.below.items()}
+        cells = ({**limits, **case.notes}.get(column, "yes") for column in COLUMNS)
         lines.append(f"| {case.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 import json
 import os
@@ -45,6 +46,10 @@ def _ready(case: Case, column: str) -> None:
         pytest.skip(case.notes[column])
     for module in case.needs:
         pytest.importorskip(module)
+    if column in case.below:
+        version = importlib.metadata.version(case.needs[0])
+        if int(version.split(".")[0]) >= case.below[column]:
+            pytest.skip(f"MLflow can't: {case.needs[0]} {version} is installed")
 
 
 def _native(case: Case, uri: str, **options: Any) -> Any:
