@@ -12,7 +12,7 @@ import pytest
 
 import mlgit
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
-from mlgit.models.predicting import shown
+from mlgit.models.results import shown
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
 SPLIT = {"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"], [2, "y"]]}}
