@@ -9,12 +9,17 @@ from mlgit.cli import output
 from mlgit.cli.output import Output, one_line, times
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlgit.models.listing import Description, LoggedModel
     from mlgit.models.mlmodel import Model
     from mlgit.models.running import Trial
     from mlgit.types.schema import ParamSchema, Schema
 
+    Listed = tuple[LoggedModel, int | None, Model | None]
+
 _COLUMNS_SHOWN = 50
+_PYFUNC = "python_function"
 
 
 def listed_json(
@@ -36,6 +41,24 @@ def listed_json(
         **times(start_time=info.start_time),
         "signature": None if mlmodel is None else _signature_json(mlmodel),
     }
+
+
+def listed_text(rows: Sequence[Listed], out: Output) -> str:
+    """The table of ``mlgit models list``: models, their sizes and their MLmodels."""
+    cells = [
+        [
+            one_line(model.run.info.run_id[:8]),
+            one_line(model.run.info.run_name or ""),
+            one_line(model.path),
+            one_line(", ".join(name for name in model.flavors if name != _PYFUNC)) or _PYFUNC,
+            output.size(size),
+            output.age(model.run.info.start_time),
+            one_line(short_signature(mlmodel)),
+        ]
+        for model, size, mlmodel in rows
+    ]
+    headers = ["run", "name", "path", "flavor", "size", "started", "signature"]
+    return output.table([out.style(header, bold=True) for header in headers], cells, (4,))
 
 
 def _signature_json(model: Model) -> dict[str, Any] | None:

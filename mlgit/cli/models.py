@@ -10,7 +10,7 @@ import click
 from mlgit.cli import errors, output
 from mlgit.cli.context import App
 from mlgit.cli.lazy import Group
-from mlgit.cli.modeldata import listed_json, model_json, model_text, short_signature, trial_text
+from mlgit.cli.modeldata import listed_json, listed_text, model_json, model_text, trial_text
 from mlgit.cli.output import one_line
 from mlgit.cli.rundata import find_runs
 
@@ -90,21 +90,7 @@ def list_models(
     if not rows:
         app.out.note("No models")
         return
-    cells = [
-        [
-            one_line(model.run.info.run_id[:8]),
-            one_line(model.run.info.run_name or ""),
-            one_line(model.path),
-            one_line(", ".join(name for name in model.flavors if name != "python_function"))
-            or "python_function",
-            output.size(size),
-            output.age(model.run.info.start_time),
-            one_line(short_signature(mlmodel)),
-        ]
-        for model, size, mlmodel in rows
-    ]
-    headers = ["run", "name", "path", "flavor", "size", "started", "signature"]
-    app.out.text(output.table([app.out.style(h, bold=True) for h in headers], cells, (4,)))
+    app.out.text(listed_text(rows, app.out))
 
 
 @models.command()

@@ -222,7 +222,9 @@ def _write(path: str, lines: Sequence[str]) -> None:
 
 def _commands(need: Wanted, place: str, lists: str) -> list[list[str]]:
     python = f"{place}/bin/python"
-    packages = ["-r", f"{lists}/requirements.txt", "-c", f"{lists}/constraints.txt"]
+    packages = ["-r", f"{lists}/requirements.txt"]
+    if need.constraints:
+        packages += ["-c", f"{lists}/constraints.txt"]
     pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *packages]
     if need.manager == "uv":
         uv = _uv()

@@ -122,10 +122,17 @@ def _predict(model: PyFuncModel, source: BinaryIO, target: BinaryIO, task: Task)
             outputs = signature.outputs if signature is not None else None
             made = writer(target, str(task.output_type), outputs)
         made.write(predictions)
-        count += len(data) if hasattr(data, "__len__") else 1
+        count += _rows(data)
     if made is not None:
         made.close()
     return count
+
+
+def _rows(data: Any) -> int:
+    """How many rows a batch has; a dict of tensors has as many as each of them."""
+    if isinstance(data, dict):
+        data = next((value for value in data.values() if getattr(value, "shape", ())), [None])
+    return len(data) if hasattr(data, "__len__") else 1
 
 
 @contextmanager
