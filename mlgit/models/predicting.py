@@ -86,7 +86,7 @@ def predict(
         )
     path = None if input_path is None else os.fspath(input_path)
     out = None if output_path is None else os.fspath(output_path)
-    task = Task(os.fspath(model_uri), path, out, content_type)
+    task = Task(os.fspath(model_uri), path, out, content_type, "json" if out is None else None)
     data = None if input_data is None else _bytes(input_data, content_type)
     if env_manager == "local":
         answer = io.BytesIO()
@@ -99,7 +99,7 @@ def predict(
         env_manager, install_mlflow, tuple(pip_requirements_override or ()), extra_envs or {}
     )
     with tempfile.TemporaryDirectory(prefix="mlgit-predict-") as folder:
-        task = replace(task, output_path=out or f"{folder}/answer", output_type=_type(out))
+        task = replace(task, output_path=out or f"{folder}/answer")
         if data is not None:
             with open(f"{folder}/input", "wb") as f:
                 f.write(data)
@@ -109,10 +109,6 @@ def predict(
             return None
         with open(f"{folder}/answer", encoding="utf-8") as f:
             return f.read()
-
-
-def _type(output_path: str | None) -> str | None:
-    return "json" if output_path is None else None
 
 
 def _bytes(data: Any, content_type: str) -> bytes:

@@ -41,7 +41,9 @@ def model(in_repo: Path) -> str:
 def test_a_request(body: dict[str, Any], as_text: bool, model: str) -> None:
     given: Any = json.dumps(body) if as_text else body
     assert list(mlgit.models.validate_serving_input(model, given)) == [2.0, 4.0]
-    assert json.loads(str(mlgit.models.predict(model, given))) == {"predictions": [2.0, 4.0]}
+    assert json.loads(str(mlgit.models.predict(model, given, env_manager="local"))) == {
+        "predictions": [2.0, 4.0]
+    }
     with_params: Any = {**body, "params": {"factor": 3.0}}
     found = mlgit.models.validate_serving_input(
         model, json.dumps(with_params) if as_text else with_params
@@ -59,8 +61,10 @@ def test_data_and_files(model: str) -> None:
         {"input_path": "in.csv", "content_type": "csv"},
         {"input_data": Path("in.csv").read_text(), "content_type": "csv"},
     ):
-        assert json.loads(str(mlgit.models.predict(model, **options))) == wanted
-    assert mlgit.models.predict(model, FRAME, output_path="out.json") is None
+        assert (
+            json.loads(str(mlgit.models.predict(model, env_manager="local", **options))) == wanted
+        )
+    assert mlgit.models.predict(model, FRAME, output_path="out.json", env_manager="local") is None
     assert json.loads(Path("out.json").read_text()) == wanted
 
 
@@ -73,7 +77,7 @@ def test_data_and_files(model: str) -> None:
         {"input_data": "[]"},
         {"input_data": "{}"},
         {"input_data": FRAME, "content_type": "xml"},
-        {"input_data": FRAME, "env_manager": "conda"},
+        {"input_data": FRAME, "env_manager": "docker"},
         {"input_data": FRAME, "output_path": "no/such/folder"},
         {"input_data": {**SPLIT, "instances": [1]}},
         {"input_data": {**SPLIT, "params": 3}},
@@ -84,12 +88,12 @@ def test_data_and_files(model: str) -> None:
 def test_what_can_not_be_right(options: dict[str, Any], model: str) -> None:
     Path("in.bin").write_bytes(b"\xff\xfe")
     with pytest.raises(MlgitException):
-        mlgit.models.predict(model, **options)
+        mlgit.models.predict(model, **{"env_manager": "local", **options})
 
 
 def test_a_file_that_is_not_there(model: str) -> None:
     with pytest.raises(ResourceDoesNotExist):
-        mlgit.models.predict(model, input_path="none.json")
+        mlgit.models.predict(model, input_path="none.json", env_manager="local")
     with pytest.raises(InvalidParameterValue):
         mlgit.models.validate_serving_input(model, "{")
 
