@@ -97,11 +97,9 @@ def test_the_tour_of_the_readme_is_real(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     tour = readme.split("## Two minutes")[1].split("\n## ")[0]
-    program = re.findall(r"```python\n# train.py\n(.*?)```", tour, re.DOTALL)[0]
     repo, commands = tmp_path / "repo", tmp_path / "bin"
     repo.mkdir()
     commands.mkdir()
-    (repo / "train.py").write_text(program)
     for name, started in (("mlgit", "-m mlgit"), ("python", "")):
         (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {started} "$@"\n')
         (commands / name).chmod(0o755)
@@ -113,7 +111,11 @@ def test_the_tour_of_the_readme_is_real(tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
         "PYTHONIOENCODING": "utf-8",
     }
-    for block in re.findall(r"```console\n(.*?)```", tour, re.DOTALL):
+    for kind, block in re.findall(r"```(python|console)\n(.*?)```", tour, re.DOTALL):
+        if kind == "python":
+            name, _, program = block.removeprefix("# ").partition("\n")
+            (repo / name).write_text(program)
+            continue
         for step in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             done = subprocess.run(
                 ["sh", "-c", step[0]], cwd=repo, env=env, capture_output=True, check=False
