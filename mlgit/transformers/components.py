@@ -315,7 +315,7 @@ def _load_part(
         path = folder.file(place)
     except ResourceDoesNotExist:
         place, path = binary, folder.file(binary)  # where MLflow 1 had them
-    kind: Any = getattr(transformers, str(row.get(f"{name}_type")), None)
+    kind: Any = _named(transformers, folder, row.get(f"{name}_type"))
     if not (isinstance(kind, type) and _is_part(transformers, kind)):
         kind = getattr(transformers, _AUTO[name])
     trusted = {}
@@ -337,7 +337,7 @@ def _is_part(transformers: Any, kind: type) -> bool:
 
 def _class_of(transformers: Any, folder: ModelFolder, name: Any, path: str, place: str) -> Any:
     """A model's class: of transformers, or of code that is kept with the model."""
-    found = getattr(transformers, name, None) if isinstance(name, str) else None
+    found = _named(transformers, folder, name)
     if isinstance(found, type):
         return found
     maps = _auto_map(f"{path}/config.json")
@@ -352,6 +352,13 @@ def _class_of(transformers: Any, folder: ModelFolder, name: Any, path: str, plac
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     return _guarded(lambda: get_class_from_dynamic_module(reference, path), folder, place)
+
+
+def _named(transformers: Any, folder: ModelFolder, name: Any) -> Any:
+    """What transformers calls so, which it imports when it is asked for; None if nothing."""
+    if not isinstance(name, str):
+        return None
+    return _guarded(lambda: getattr(transformers, name, None), folder, name)
 
 
 def _has_code(path: str) -> bool:
