@@ -89,7 +89,11 @@ def save_model(
         else:
             modules |= _pickle(torch, pytorch_model, folder, pickle_module)
         return Written(
-            {"model_data": _DATA, "pytorch_version": str(torch.__version__)},
+            {
+                "model_data": _DATA,
+                "pytorch_version": str(torch.__version__),
+                "serialization_format": format_,
+            },
             "mlflow.pytorch",
             {"config": {"device": None}, "data": _DATA, "pickle_module_name": _THEIR_PICKLE},
             modules,
@@ -243,11 +247,14 @@ def _load(folder: ModelFolder, options: dict[str, Any]) -> Any:
     torch = framework("torch", NAME)
     folder.add_code(row)
     data = row.get("model_data", _DATA)
-    path = f"{data}/{_PICKLED}"
+    path, exported = f"{data}/{_PICKLED}", f"{data}/{_EXPORTED}"
+    # MLflow doesn't say which it is; a model logged over another may have left the other file.
+    if row.get("serialization_format") == "pt2":
+        return _load_exported(torch, folder, exported, options)
     try:
         file = folder.file(path)
     except ResourceDoesNotExist:
-        return _load_exported(torch, folder, f"{data}/{_EXPORTED}", options)
+        return _load_exported(torch, folder, exported, options)
     if _is_script(file):
         try:
             return torch.jit.load(file, map_location=options.get("map_location"))

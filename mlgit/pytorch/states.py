@@ -94,14 +94,25 @@ def log_state_dict(
         options: As for ``save_state_dict``.
 
     Raises:
-        InvalidParameterValue: As for ``save_state_dict``; nothing is logged.
+        InvalidParameterValue: As for ``save_state_dict``, or one is there in the other format;
+            nothing is logged.
     """
     from mlgit.tracking import fluent
 
-    workspace = Workspace()
+    store, target = fluent._target(run_id)
+    workspace = Workspace(f"{store.repo.state_dir}/models")
     try:
         save_state_dict(state_dict, f"{workspace.path}/state", **options)
-        fluent.log_artifacts(f"{workspace.path}/state", artifact_path, run_id=run_id)
+        (written,) = os.listdir(f"{workspace.path}/state")
+        there = {
+            found.path.rpartition("/")[2] for found in store.list_artifacts(target, artifact_path)
+        }
+        if ({SAFE, PICKLED} - {written}) & there:
+            raise InvalidParameterValue(
+                f"{artifact_path} of the run holds a state dict in another file than {written}",
+                hint="log it to another path: nobody could tell which of the two counts",
+            )
+        store.log_artifacts(target, f"{workspace.path}/state", artifact_path, move=True)
     finally:
         workspace.close()
 

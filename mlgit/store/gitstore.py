@@ -199,8 +199,22 @@ class GitStore:
         put = self.objects.put_folder if os.path.isdir(local_path) else self.objects.put_file
         self.runs.log_artifact(run_id, path, put(local_path))
 
-    def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str | None = None) -> None:
+    def log_artifacts(
+        self,
+        run_id: str,
+        local_dir: str,
+        artifact_path: str | None = None,
+        *,
+        move: bool = False,
+    ) -> None:
         """Log what a folder holds, in a folder of the run's artifacts.
+
+        Args:
+            run_id: The run.
+            local_dir: The folder.
+            artifact_path: The folder in the run; its root where none is given.
+            move: Take its files as they are, for a folder that mlgit made itself, on the
+                objects' device; it is gone afterwards.
 
         Raises:
             ResourceDoesNotExist: There is no such folder or run.
@@ -214,7 +228,8 @@ class GitStore:
                     f"{local_dir} isn't a folder", hint="log_artifact() takes a file"
                 )
             raise ResourceDoesNotExist(f"No such folder: {local_dir}")
-        self.runs.log_artifact(run_id, folder, self.objects.put_folder(local_dir))
+        put = self.objects.move_folder if move else self.objects.put_folder
+        self.runs.log_artifact(run_id, folder, put(local_dir))
 
     def log_model(
         self, run_id: str, folder: str, path: str, tag: str, tag_value: Callable[[str | None], str]

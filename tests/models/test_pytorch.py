@@ -65,8 +65,12 @@ def test_the_files_are_mlflows(in_repo: Path) -> None:
     assert {"data/model.pth", "data/pickle_module_info.txt"} <= names
     assert Path("saved/data/pickle_module_info.txt").read_text() == "mlflow.pytorch.pickle_module"
     flavors = yaml.safe_load(Path("saved/MLmodel").read_text())["flavors"]
-    row = {"code": None, "model_data": "data", "pytorch_version": torch.__version__}
-    assert flavors["pytorch"] == row
+    assert flavors["pytorch"] == {
+        "code": None,
+        "model_data": "data",
+        "pytorch_version": torch.__version__,
+        "serialization_format": "pickle",
+    }
     pyfunc = flavors["python_function"]
     assert pyfunc["loader_module"] == "mlflow.pytorch"
     assert pyfunc["data"] == "data" and pyfunc["config"] == {"device": None}
@@ -180,6 +184,18 @@ def test_what_can_not_be_exported(in_repo: Path) -> None:
     with pytest.raises(InvalidParameterValue, match="TorchScript"):
         mlgit.pytorch.save_model(script, "saved", export_model=True, input_example=DATA)
     assert not Path("saved").exists()
+
+
+def test_a_model_logged_over_one_of_another_format(in_repo: Path) -> None:
+    with mlgit.start_run():
+        for model, options in (
+            (Told(lambda x: x + 1), {}),
+            (torch.nn.ReLU(), {"export_model": True, "input_example": DATA}),
+            (Told(lambda x: x + 2), {}),
+        ):
+            info = mlgit.pytorch.log_model(model, name="m", **options)
+            found = mlgit.pyfunc.load_model(info.model_uri).predict(DATA)
+            np.testing.assert_array_equal(found, _given(model))
 
 
 # -- the pyfunc face
@@ -387,6 +403,16 @@ def test_mlflows_file_and_the_newest_counts(in_repo: Path) -> None:
     assert mlgit.pytorch.load_state_dict("saved")["a"] == 0
     mlgit.pytorch.save_state_dict({"a": torch.ones(1)}, "saved", serialization_format="pickle")
     assert mlgit.pytorch.load_state_dict("saved")["a"] == 1
+
+
+def test_a_run_has_one_file_of_a_state_dict(in_repo: Path) -> None:
+    pytest.importorskip("safetensors")
+    with mlgit.start_run() as run:
+        for value in (1, 2):
+            mlgit.pytorch.log_state_dict({"a": torch.tensor(value)}, "s")
+        with pytest.raises(InvalidParameterValue, match="in another file than state_dict.pth"):
+            mlgit.pytorch.log_state_dict({"a": 3}, "s")
+    assert mlgit.pytorch.load_state_dict(f"runs:/{run.info.run_id}/s")["a"] == 2
 
 
 def test_a_state_dict_that_runs_code(in_repo: Path) -> None:
