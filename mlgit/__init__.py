@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # Public name → module that has it. A submodule's own name stands for the module.
 _CONFIG = "mlgit.tracking.config"
 _FLUENT = "mlgit.tracking.fluent"
+_REGISTERED = "mlgit.tracking.registered"
 _NAMES = {
     "ActiveRun": _FLUENT,
     "MlflowClient": "mlgit.tracking.client",
@@ -35,6 +36,7 @@ _NAMES = {
     "get_experiment": _FLUENT,
     "get_experiment_by_name": _FLUENT,
     "get_parent_run": _FLUENT,
+    "get_registry_uri": _REGISTERED,
     "get_run": _FLUENT,
     "get_tracking_uri": "mlgit.tracking.uri",
     "is_tracking_uri_set": "mlgit.tracking.uri",
@@ -61,10 +63,14 @@ _NAMES = {
     "restore_experiment": _FLUENT,
     "restore_run": _FLUENT,
     "search_experiments": _FLUENT,
+    "search_model_versions": _REGISTERED,
+    "search_registered_models": _REGISTERED,
     "search_runs": _FLUENT,
     "set_experiment": _FLUENT,
     "set_experiment_tag": _FLUENT,
     "set_experiment_tags": _FLUENT,
+    "set_model_version_tag": _REGISTERED,
+    "set_registry_uri": _REGISTERED,
     "set_system_metrics_node_id": _CONFIG,
     "set_system_metrics_samples_before_logging": _CONFIG,
     "set_system_metrics_sampling_interval": _CONFIG,
@@ -99,16 +105,12 @@ _LATER = frozenset(
         "autolog",
         "catboost",
         "genai",
-        "get_registry_uri",
         "langchain",
         "onnx",
         "openai",
         "projects",
         "run",
-        "search_model_versions",
-        "search_registered_models",
         "search_traces",
-        "set_registry_uri",
         "spark",
         "start_span",
         "statsmodels",
@@ -131,7 +133,7 @@ def __getattr__(name: str) -> Any:
         value = importlib.import_module(_MODULES[name])
     elif name in _LATER:
         raise AttributeError(
-            f"module 'mlgit' has no attribute {name!r}: the registry, projects, serving, "
+            f"module 'mlgit' has no attribute {name!r}: projects, serving, "
             "traces and autologging aren't in this version"
         )
     elif name in _INNER or name.startswith("_"):
@@ -226,5 +228,12 @@ if TYPE_CHECKING:
         set_tag,
         set_tags,
         start_run,
+    )
+    from mlgit.tracking.registered import (
+        get_registry_uri,
+        search_model_versions,
+        search_registered_models,
+        set_model_version_tag,
+        set_registry_uri,
     )
     from mlgit.tracking.uri import get_tracking_uri, is_tracking_uri_set, set_tracking_uri

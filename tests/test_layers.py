@@ -19,6 +19,7 @@ LAYERS = [
     ["models"],
     ["artifacts"],
     ["tracking", "review", "worktree", "sync"],
+    ["registry"],
     ["store"],
     ["git", "objects", "data", "metrics"],
     ["types"],

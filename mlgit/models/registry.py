@@ -1,7 +1,7 @@
 """The one interface that models and the registry meet at.
 
 ``models:/…`` URIs are resolved by it, and ``registered_model_name`` goes through it. A
-registry sets itself by ``use``; until one has, ``current`` says that there is none.
+registry other than the one in the repository that runs are logged to sets itself by ``use``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from mlgit.exceptions import Unsupported
 from mlgit.models.uris import RegistryUri
+from mlgit.registry import checks, sources
+from mlgit.tracking import registered
 
 
 class Registry(Protocol):
@@ -41,29 +43,33 @@ class Registry(Protocol):
         """
 
 
-class _None:
-    """No registry yet."""
-
-    def _refuse(self) -> Unsupported:
-        return Unsupported(
-            "This version of mlgit has no model registry",
-            hint="load the model by runs:/<run id>/<path> or mlgit:/<revision>/<path>; "
-            "log it without registered_model_name",
-        )
+class _InUse:
+    """The registry of the repository that runs are logged to."""
 
     def check_name(self, name: str) -> None:
-        raise self._refuse()
+        checks.model_name(name)
 
     def resolve(self, uri: RegistryUri) -> str:
-        raise self._refuse()
+        registry = registered.registry_for()
+        if uri.alias is not None:
+            found = registry.by_alias(uri.name, uri.alias)
+        elif uri.version is not None or uri.stage is not None:
+            which = uri.stage if uri.version is None else str(uri.version)
+            found = sources.version_named(registry, uri.name, str(which))
+        else:
+            raise Unsupported(
+                f"models:/{uri.name} is the id of a logged model of MLflow 3's",
+                hint="load the model by runs:/<run id>/<path> or models:/<name>/<version>",
+            )
+        return registry.location(found.name, found.version)
 
     def register(
         self, name: str, source: str, run_id: str | None, tags: dict[str, Any] | None = None
     ) -> Any:
-        raise self._refuse()
+        return registered.register(registered.registry_for(), name, source, run_id, tags)
 
 
-_registry: Registry = _None()
+_registry: Registry = _InUse()
 
 
 def current() -> Registry:
@@ -72,9 +78,9 @@ def current() -> Registry:
 
 
 def use(registry: Registry | None) -> None:
-    """Set the registry; None goes back to having none."""
+    """Set the registry; None goes back to that of the repository in use."""
     global _registry
-    _registry = registry if registry is not None else _None()
+    _registry = registry if registry is not None else _InUse()
 
 
 def register_model(
@@ -96,7 +102,7 @@ def register_model(
         The version.
 
     Raises:
-        Unsupported: There is no registry.
+        InvalidParameterValue: The name or a tag can't be one.
         ResourceDoesNotExist: There is no model at the URI.
     """
     from mlgit.models.mlmodel import Model

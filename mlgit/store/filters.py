@@ -22,6 +22,7 @@ without ``a``. This module does no I/O and knows no SQL; ``query.py`` compiles t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
@@ -97,6 +98,7 @@ class Fields:
     texts: frozenset[str]
     numbers: frozenset[str]
     aliases: dict[str, str]
+    quoted_numbers: bool = False
 
 
 _TAG = {"tag": "tag", "tags": "tag"}
@@ -125,6 +127,21 @@ EXPERIMENTS = Fields(
     numbers=frozenset({"creation_time", "last_update_time"}),
     aliases={},
 )
+REGISTERED_MODELS = Fields(
+    noun="registered model",
+    kinds={**_TAG, **dict.fromkeys(("attribute", "attributes", "attr"), "attribute")},
+    texts=frozenset({"name"}),
+    numbers=frozenset({"creation_timestamp", "last_updated_timestamp"}),
+    aliases={"timestamp": "last_updated_timestamp"},
+)
+MODEL_VERSIONS = Fields(
+    noun="model version",
+    kinds={**_TAG, **dict.fromkeys(("attribute", "attributes", "attr"), "attribute")},
+    texts=frozenset({"name", "run_id", "source_path", "current_stage"}),
+    numbers=frozenset({"version_number", "creation_timestamp", "last_updated_timestamp"}),
+    aliases={},
+    quoted_numbers=True,
+)
 _DATASET_KEYS = ("name", "digest", "context")
 
 _OPERATORS = {"==": "=", "<>": "!=", **{op: op for op in ("=", "!=", "<", "<=", ">", ">=")}}
@@ -137,7 +154,7 @@ def parse_filter(text: str, fields: Fields = RUNS) -> Node | None:
 
     Args:
         text: The expression; "" and blanks filter nothing.
-        fields: What is being searched: ``RUNS`` or ``EXPERIMENTS``.
+        fields: What is being searched: ``RUNS``, ``EXPERIMENTS``, ….
 
     Returns:
         The tree, or None if there is nothing to filter by.
@@ -156,7 +173,7 @@ def parse_order_by(clauses: Iterable[str] | None, fields: Fields = RUNS) -> tupl
 
     Args:
         clauses: Such as ``["metrics.loss ASC", "start_time DESC"]``.
-        fields: What is being searched: ``RUNS`` or ``EXPERIMENTS``.
+        fields: What is being searched: ``RUNS``, ``EXPERIMENTS``, ….
 
     Raises:
         FilterError: A clause doesn't parse, names what can't be sorted by, or repeats a key.
@@ -291,7 +308,7 @@ class _Parser:
         quoted = token.type == "string" and token.quote != "'"
         if token.keyword or not (token.type == "word" or quoted):
             hint = "such as metrics.loss, params.lr, tags.team or status"
-            if self.fields is EXPERIMENTS:
+            if self.fields is not RUNS:
                 hint = "such as name or tags.team"
             self.fail(f"Expected a field, not {_show(token)}", hint=hint)
         self.next += 1
@@ -367,6 +384,9 @@ class _Parser:
         token = self.token
         if token.type == "number" and (numeric or kind == "param") and op[-1] in "=<>":
             return self.number()
+        if numeric and self.fields.quoted_numbers and re.match(r"^-?[0-9]{1,18}\Z", token.text):
+            self.next += 1
+            return int(token.text)
         if token.type == "string" and token.quote != "`" and not numeric:
             return self.string(kind, key, op, operator)
         wanted = "a number" if numeric else "a quoted string"

@@ -15,6 +15,12 @@ from typing import Any
 from mlgit.store.filters import And, Comparison, Node, Not, Or, OrderTerm
 
 _TABLES = {"metric": "metrics", "param": "params", "tag": "tags"}
+# Where the tags are of what has nothing but tags.
+_TAGS_OF = {
+    "experiments": "experiment_tags AS v WHERE v.experiment_id = experiments.experiment_id",
+    "registered_models": "registered_model_tags AS v WHERE v.model = registered_models.key",
+    "model_versions": "model_version_tags AS v WHERE v.version = model_versions.id",
+}
 _ORDERED = ("=", "<", "<=", ">", ">=")
 # Ranks of candidates.
 RANGE = 3
@@ -59,7 +65,7 @@ def conjuncts(node: Node | None) -> tuple[Node, ...]:
 
 
 def predicate(node: Node, table: str, negate: bool = False) -> Sql:
-    """A tree as a condition on the rows of ``runs`` or ``experiments``.
+    """A tree as a condition on the rows of a table: ``runs``, ``experiments``, ….
 
     NOT is pushed down to the comparisons, which saves SQLite's parser levels of nesting.
     """
@@ -113,8 +119,8 @@ def _leaf(node: Comparison, table: str, negate: bool) -> Sql:
 
 
 def _row(kind: str, key: str, table: str) -> Sql:
-    if table == "experiments":
-        text = "experiment_tags AS v WHERE v.experiment_id = experiments.experiment_id"
+    if table in _TAGS_OF:
+        text = _TAGS_OF[table]
     else:
         text = f"{_TABLES[kind]} AS v WHERE v.run = runs.id"
     return Sql(f"{text} AND v.key = ? AND ", (key,))

@@ -1,4 +1,7 @@
-"""``MlgitClient``: everything about experiments and runs, by id (MLflow's ``MlflowClient``)."""
+"""``MlgitClient``: everything by id (MLflow's ``MlflowClient``).
+
+Its part about registered models is in ``registered.py``.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from mlgit.entities import (
 from mlgit.exceptions import InvalidParameterValue
 from mlgit.store.gitstore import GitStore
 from mlgit.tracking import context, files, uri
+from mlgit.tracking.registered import RegistryCalls
 
 
 class RunOperations:
@@ -36,8 +40,8 @@ def _operations(synchronous: bool | None) -> RunOperations | None:
     return RunOperations() if synchronous is False else None
 
 
-class MlgitClient:
-    """Experiments and runs of one repository.
+class MlgitClient(RegistryCalls):
+    """Experiments, runs and registered models of one repository.
 
     Args:
         tracking_uri: The repository (see ``set_tracking_uri``); the current one where

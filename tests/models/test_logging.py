@@ -17,7 +17,6 @@ from mlgit.exceptions import (
     MlgitException,
     ResourceAlreadyExists,
     ResourceDoesNotExist,
-    Unsupported,
 )
 from mlgit.models import registry, workspace
 from mlgit.models.uris import RegistryUri
@@ -136,7 +135,7 @@ def test_a_model_that_is_larger_than_the_tag(in_repo: Path) -> None:
         ({"python_model": Echo(), "pip_requirements": ["a"], "conda_env": {}}, InvalidParameterValue),
         ({"python_model": Echo(), "metadata": "text"}, InvalidParameterValue),
         ({"python_model": Echo(), "signature": {"inputs": "[]"}}, InvalidParameterValue),
-        ({"python_model": Echo(), "registered_model_name": "m"}, Unsupported),
+        ({"python_model": Echo(), "registered_model_name": "a/b"}, InvalidParameterValue),
         ({"python_model": Echo(), "artifact_path": "a", "name": "b"}, InvalidParameterValue),
         ({"python_model": Echo(), "artifact_path": "../a"}, InvalidParameterValue),
         ({"python_model": Echo(), "artifact_path": ""}, InvalidParameterValue),
@@ -344,13 +343,14 @@ def test_a_name_is_checked_before_anything_is_saved(in_repo: Path, shelf: Shelf)
         assert mlgit.artifacts.list_artifacts(run_id=run.info.run_id) == []
 
 
-def test_without_a_registry(in_repo: Path) -> None:
+def test_nothing_is_registered_of_what_is_not_there(in_repo: Path) -> None:
     for use in (
         lambda: mlgit.pyfunc.load_model("models:/a/1"),
         lambda: mlgit.register_model("runs:/x/y", "a"),
     ):
-        with pytest.raises(Unsupported, match="no model registry"):
+        with pytest.raises(ResourceDoesNotExist):
             use()
+    assert mlgit.search_registered_models() == []
 
 
 def test_deleted_runs_take_no_model(in_repo: Path) -> None:

@@ -1,0 +1,189 @@
+"""The registry's index: ``registry.sqlite`` beside the runs' index, derived and disposable."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+from mlgit.exceptions import MlgitException
+from mlgit.git import Repository
+from mlgit.registry import rows, watch
+from mlgit.registry.schema import TABLES, VERSION
+from mlgit.registry.tags import TAGS
+from mlgit.store import query
+
+T = TypeVar("T")
+
+
+class RegistryIndex:
+    """Answers questions about registered models.
+
+    Args:
+        repo: The repository.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self.repo = repo
+        self.path = f"{repo.state_dir}/registry.sqlite"
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+        self._lock = threading.RLock()
+        _INDEXES.add(self)
+
+    def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the index, brought up to date; once more with a new one if it is
+        damaged.
+
+        Raises:
+            MlgitException: It can't be used.
+        """
+        with self._lock:
+            try:
+                self._sync(self._opened())
+                return work(self._opened())
+            except sqlite3.DatabaseError as error:
+                if "locked" in str(error):
+                    raise MlgitException(
+                        f"The registry's index can't be used: {error}",
+                        hint=f"another process holds {self.path}; has it been stopped?",
+                    ) from error
+            self.discard()
+            self._sync(self._opened())
+            return work(self._opened())
+
+    def discard(self) -> None:
+        """Throw the index away; the next question makes it again."""
+        self.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            try:
+                os.unlink(self.path + suffix)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # -- opening
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None or self._pid != os.getpid():
+            self._connection = self._open()
+            self._pid = os.getpid()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        for attempt in range(2):
+            try:
+                os.makedirs(self.repo.state_dir, exist_ok=True)
+                if os.path.exists(self.path) and not os.access(self.path, os.W_OK):
+                    break
+                return _prepared(self.path)
+            except (sqlite3.DatabaseError, OSError) as error:
+                if "locked" in str(error) or attempt:
+                    break
+                self.discard()
+        # Read-only or otherwise out of reach: an index of our own, in memory, still answers.
+        return _prepared(":memory:")
+
+    # -- bringing it up to date
+
+    def _sync(self, connection: sqlite3.Connection) -> None:
+        if watch.look(self.repo, connection) is None:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Again: another process may have been faster, and what it took over isn't new.
+            changes = watch.look(self.repo, connection)
+            if changes is not None:
+                self._take_over(connection, changes)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def _take_over(self, connection: sqlite3.Connection, changes: watch.Changes) -> None:
+        repo, keys = self.repo, set()
+        for ref in changes.gone:
+            for table in ("events", "texts"):
+                row = connection.execute(f"SELECT key FROM {table} WHERE ref=?", (ref,)).fetchone()
+                if row is not None:
+                    keys.add(row[0])
+                    connection.execute(f"DELETE FROM {table} WHERE ref=?", (ref,))
+        refs = dict(changes.refs)
+        for ref, sha, loose in connection.execute(
+            "SELECT ref, sha, loose FROM events WHERE problem IS NOT NULL AND key != ''"
+        ).fetchall():
+            if ref not in changes.gone and ref not in refs:  # its commit may be here by now
+                refs[ref] = sha
+                if loose:
+                    changes.loose.add(ref)
+        for ref, sha in refs.items():
+            put = rows.put_tag if ref.startswith(TAGS) else rows.put_text
+            key = put(connection, repo, ref, sha, ref in changes.loose)
+            if key is not None:
+                keys.add(key)
+        for key in sorted(keys - {""}):
+            rows.put_model(connection, repo, key)
+        connection.execute(
+            "INSERT OR REPLACE INTO meta VALUES ('refs', ?)", (json.dumps(changes.state),)
+        )
+
+
+def _prepared(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=120.0, isolation_level=None, check_same_thread=False)
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] not in (0, VERSION):
+            raise sqlite3.DatabaseError("another version's index")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+        query.prepare(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in TABLES.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+        connection.execute("SELECT key, loose FROM events LIMIT 1").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+_INDEXES: weakref.WeakSet[RegistryIndex] = weakref.WeakSet()
+_HELD: list[RegistryIndex] = []
+
+
+def _before_fork() -> None:
+    # SQLite's locks aren't inherited, but its memory of them is: close before a fork.
+    for index in list(_INDEXES):
+        index._lock.acquire()
+        _HELD.append(index)
+        index.close()
+
+
+def _after_fork_in_parent() -> None:
+    while _HELD:
+        _HELD.pop()._lock.release()
+
+
+def _after_fork_in_child() -> None:
+    while _HELD:
+        _HELD.pop()._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

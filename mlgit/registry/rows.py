@@ -1,0 +1,349 @@
+"""Rows of the registry's index: from events and states, and back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from mlgit.entities.model_registry import ModelVersion, RegisteredModel
+from mlgit.exceptions import MlgitException
+from mlgit.git import Repository
+from mlgit.git.commits import parse_commit
+from mlgit.registry import spelling
+from mlgit.registry.state import ModelState, Version, replay
+from mlgit.registry.tags import TAGS, Event, TagName, looks_meant, parse_name, read_event
+from mlgit.registry.text import ModelText, format_text, key_of, parse_text, read_text
+from mlgit.store.runtree import RunTree
+
+_VERSION = (
+    "id, name, version_number, creation_timestamp, last_updated_timestamp, description, "
+    "user_id, current_stage, source_path, run_id, run_link, commit_sha, model"
+)
+
+
+# -- what refs say
+
+
+def put_tag(
+    connection: sqlite3.Connection, repo: Repository, ref: str, sha: str, loose: bool
+) -> str | None:
+    """Take over a tag; the key of the model that it is about, or None if it isn't the registry's."""
+    tag = ref[len(TAGS) :]
+    name = parse_name(tag)
+    if name is None:
+        if not looks_meant(tag):
+            return None
+        problem = "its name isn't one that GTO knows: letters, digits and -_/"
+        _put_event(connection, ref, sha, "", TagName("", ""), None, problem, loose)
+        return None
+    event: Event | None = None
+    unreadable: str | None = None
+    try:
+        event = read_event(repo, name, tag, sha)
+    except MlgitException as error:
+        unreadable = error.message
+    _put_event(connection, ref, sha, name.key, name, event, unreadable, loose)
+    return name.key
+
+
+def _put_event(
+    connection: sqlite3.Connection,
+    ref: str,
+    sha: str,
+    key: str,
+    name: TagName,
+    event: Event | None,
+    problem: str | None,
+    loose: bool,
+) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            ref,
+            sha,
+            key,
+            name.count,
+            event.at if event else 0,
+            event.commit if event else None,
+            event.person if event else None,
+            json.dumps(event.message) if event else None,
+            event.signed if event else None,
+            problem,
+            loose,
+        ),
+    )
+
+
+def put_text(
+    connection: sqlite3.Connection, repo: Repository, ref: str, sha: str, loose: bool
+) -> str:
+    """Take over a model's text; its key."""
+    key = key_of(ref)
+    data, problem = None, None
+    try:
+        data = format_text(read_text(repo, sha)).decode()
+    except MlgitException as error:
+        problem = error.message
+    connection.execute(
+        "INSERT OR REPLACE INTO texts VALUES (?,?,?,?,?,?)", (ref, sha, key, data, problem, loose)
+    )
+    return key
+
+
+def events_of(connection: sqlite3.Connection, key: str) -> list[Event]:
+    """A model's tags, those that can't be used left out."""
+    found = []
+    for ref, sha, target, at, person, message, signed in connection.execute(
+        "SELECT ref, sha, target, at, person, message, signed FROM events "
+        "WHERE key=? AND problem IS NULL",
+        (key,),
+    ):
+        tag = ref[len(TAGS) :]
+        name = parse_name(tag)
+        if name is not None:
+            found.append(
+                Event(tag, sha, name, target, at, person, json.loads(message), bool(signed))
+            )
+    return found
+
+
+def text_of(connection: sqlite3.Connection, key: str) -> tuple[str | None, ModelText | None]:
+    """The commit of a model's text, and the text; None for what isn't there or can't be read."""
+    row = connection.execute("SELECT sha, data FROM texts WHERE key=?", (key,)).fetchone()
+    if row is None:
+        return None, None
+    return row[0], parse_text(row[1].encode(), key) if row[1] is not None else None
+
+
+def state_of(connection: sqlite3.Connection, key: str) -> ModelState:
+    """A model's state, from the tags and the text that the index has."""
+    return replay(key, events_of(connection, key), text_of(connection, key)[1])
+
+
+# -- what they mean
+
+
+def put_model(connection: sqlite3.Connection, repo: Repository, key: str) -> None:
+    """Bring the rows of one model up to date with its tags and text."""
+    before = connection.execute(
+        "SELECT wanted FROM registered_models WHERE key=?", (key,)
+    ).fetchone()
+    _put_state(connection, repo, key)
+    if before is not None:
+        for other in _wanting(connection, before[0]):
+            if other != key:
+                _put_state(connection, repo, other)
+
+
+def _wanting(connection: sqlite3.Connection, name: str) -> list[str]:
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT key FROM registered_models WHERE wanted=? AND present", (name,)
+        )
+    ]
+
+
+def _put_state(connection: sqlite3.Connection, repo: Repository, key: str) -> None:
+    _drop(connection, key)
+    events = events_of(connection, key)
+    _, text = text_of(connection, key)
+    if not events and text is None:
+        return
+    state = replay(key, events, text)
+    name = _name(connection, repo, state)
+    connection.execute(
+        "INSERT INTO registered_models VALUES (?,?,?,?,?,?,?)",
+        (
+            key,
+            name,
+            state.name,
+            state.exists,
+            state.creation_time,
+            state.last_update_time,
+            state.description,
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO problems VALUES (?,?,?)", [(key, *p) for p in state.problems]
+    )
+    if not state.exists:
+        return
+    connection.executemany(
+        "INSERT INTO registered_model_tags VALUES (?,?,?)",
+        [(key, k, v) for k, v in state.tags.items()],
+    )
+    for version in state.versions.values():
+        _put_version(connection, repo, key, name, version)
+    for alias in state.aliases:
+        number = state.holder(alias)
+        held = [n for n in state.aliases[alias] if n in state.versions]
+        if number is not None and held:
+            tag = state.aliases[alias][held[-1]].tag
+            connection.execute("INSERT INTO aliases VALUES (?,?,?,?)", (key, alias, held[-1], tag))
+
+
+def _name(connection: sqlite3.Connection, repo: Repository, state: ModelState) -> str:
+    """The name that a model has: the one it wants, unless another has more right to it."""
+    if not state.exists:
+        return state.name
+    rivals = [key for key in _wanting(connection, state.name) if key != state.key]
+    if not rivals:
+        return state.name
+    own = spelling.spell(state.name)
+    first = min([state.key, *rivals], key=lambda key: (key != own, key))
+    if first != state.key:
+        connection.execute(
+            "INSERT INTO problems VALUES (?,?,?)",
+            (state.key, "", f"its name {state.name!r} is another model's, too"),
+        )
+        return spelling.read(state.key)
+    # This one has the right: who had the name until now is called by its key.
+    for rival in rivals:
+        other = spelling.read(rival)
+        connection.execute("UPDATE registered_models SET name=? WHERE key=?", (other, rival))
+        connection.execute("UPDATE model_versions SET name=? WHERE model=?", (other, rival))
+    return state.name
+
+
+def _drop(connection: sqlite3.Connection, key: str) -> None:
+    connection.execute(
+        "DELETE FROM model_version_tags WHERE version IN "
+        "(SELECT id FROM model_versions WHERE model=?)",
+        (key,),
+    )
+    for table, column in (
+        ("model_versions", "model"),
+        ("aliases", "model"),
+        ("registered_model_tags", "model"),
+        ("problems", "model"),
+        ("registered_models", "key"),
+    ):
+        connection.execute(f"DELETE FROM {table} WHERE {column}=?", (key,))
+
+
+def _put_version(
+    connection: sqlite3.Connection, repo: Repository, key: str, name: str, version: Version
+) -> None:
+    event = version.event
+    source, run_id = event.text("source"), event.text("run_id")
+    if "format" not in event.message:
+        source, run_id = _found_at(repo, event.commit)
+    held = version.stages.get(version.stage)
+    made = connection.execute(
+        "INSERT INTO model_versions VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            key,
+            name,
+            version.number,
+            event.time,
+            version.last_update_time,
+            version.description,
+            event.text("user"),
+            version.stage,
+            source,
+            event.text("location") or source,
+            run_id,
+            event.text("run_link"),
+            event.commit,
+            event.tag,
+            held.name.count if held else None,
+        ),
+    )
+    if version.tags:
+        connection.executemany(
+            "INSERT INTO model_version_tags VALUES (?,?,?)",
+            [(made.lastrowid, k, v) for k, v in version.tags.items()],
+        )
+
+
+def _found_at(repo: Repository, commit: str) -> tuple[str | None, str | None]:
+    """The source and run of a version that GTO or a person registered."""
+    return _looked_up(repo.common_dir, commit) or _look_up(repo, commit)
+
+
+_known: dict[tuple[str, str], tuple[str | None, str | None]] = {}
+
+
+def _looked_up(common_dir: str, commit: str) -> tuple[str | None, str | None] | None:
+    return _known.get((common_dir, commit))
+
+
+def _look_up(repo: Repository, commit: str) -> tuple[str | None, str | None]:
+    source: str | None = f"mlgit:/{commit}"
+    run_id = None
+    try:
+        run_id = parse_commit(repo.objects.commit(commit)).trailers().get("Mlgit-Run")
+        if run_id:
+            tags = RunTree(repo, commit).summary().tags
+            logged = json.loads(tags.get("mlflow.log-model.history", "[]"))
+            source = f"runs:/{run_id}/{logged[-1]['artifact_path']}"
+    except (MlgitException, ValueError, LookupError, TypeError):
+        pass  # no run's, or none that can be read
+    _known[repo.common_dir, commit] = source, run_id
+    return source, run_id
+
+
+# -- entities
+
+
+def versions(
+    connection: sqlite3.Connection, where: str, args: tuple[object, ...] = ()
+) -> list[ModelVersion]:
+    """The versions that a condition (and what follows it) selects, with tags and aliases."""
+    found = connection.execute(
+        f"SELECT {_VERSION} FROM model_versions WHERE {where}", args
+    ).fetchall()
+    return [_version_of(connection, row) for row in found]
+
+
+def _version_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> ModelVersion:
+    tags = dict(
+        connection.execute("SELECT key, value FROM model_version_tags WHERE version=?", (row[0],))
+    )
+    aliases = [
+        found[0]
+        for found in connection.execute(
+            "SELECT alias FROM aliases WHERE model=? AND version_number=? ORDER BY alias",
+            (row[12], row[2]),
+        )
+    ]
+    return ModelVersion(
+        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
+        tags=tags, run_link=row[10], aliases=aliases, commit=row[11],
+    )  # fmt: skip
+
+
+def model_of(connection: sqlite3.Connection, key: str) -> RegisteredModel:
+    """A registered model, with the highest version of each stage."""
+    name, created, updated, description = connection.execute(
+        "SELECT name, creation_timestamp, last_updated_timestamp, description "
+        "FROM registered_models WHERE key=?",
+        (key,),
+    ).fetchone()
+    return RegisteredModel(
+        name,
+        created,
+        updated,
+        description,
+        latest(connection, key),
+        dict(
+            connection.execute("SELECT key, value FROM registered_model_tags WHERE model=?", (key,))
+        ),
+        dict(
+            connection.execute(
+                "SELECT alias, version_number FROM aliases WHERE model=? ORDER BY alias", (key,)
+            )
+        ),
+    )
+
+
+def latest(connection: sqlite3.Connection, key: str) -> list[ModelVersion]:
+    """The highest version of each stage of a model, in the order of their numbers."""
+    return versions(
+        connection,
+        "model=? AND version_number IN (SELECT max(version_number) FROM model_versions "
+        "WHERE model=? GROUP BY current_stage) ORDER BY version_number",
+        (key, key),
+    )

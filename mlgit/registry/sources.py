@@ -1,0 +1,138 @@
+"""What a version's source says: its commit, its run, and where its files are."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from mlgit import validation
+from mlgit.entities.model_registry import ModelVersion
+from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
+from mlgit.store.gitstore import GitStore
+
+if TYPE_CHECKING:
+    from mlgit.registry.registry import Registry
+
+_RUN = re.compile(
+    r"^(?:runs:/+(?P<run>[^/]+)|mlgit-artifacts:/+[^/]+/(?P<own>[^/]+)/artifacts)(?:/(?P<path>.*))?\Z"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a version is made of.
+
+    Attributes:
+        location: The URI of its folder; the source, or what a ``models:/`` source leads to.
+        run_id: The run that made it, if one is known.
+        commit: The commit that it is of; None for one that is no run's of this repository.
+    """
+
+    location: str | None
+    run_id: str | None
+    commit: str | None
+
+
+def find(registry: Registry, source: str | None, run_id: str | None) -> Source:
+    """What a source says.
+
+    Args:
+        registry: The registry.
+        source: Any URI, or None.
+        run_id: The run that the caller says made it.
+
+    Raises:
+        ResourceDoesNotExist: The source is in a run that isn't there, or has no such folder.
+        MlgitException: A ``models:/`` source names no version.
+    """
+    if run_id is not None:
+        run_id = validation.check_text(str(run_id), "run_id")
+    if source is None:
+        return Source(None, run_id, _commit(registry.store, run_id))
+    source = validation.check_text(str(source), "source")
+    if source.startswith("models:"):
+        try:
+            original = version_of(registry, source)
+        except MlgitException as error:
+            raise MlgitException(
+                f"Unable to fetch model from model URI source artifact location '{source}'. "
+                f"Error: {error.message}",
+                hint=error.hint,
+            ) from error
+        location = registry.location(original.name, original.version)
+        return Source(location, run_id or original.run_id, original.commit)
+    match = _RUN.match(source)
+    if match is None:
+        return Source(source, run_id, _commit(registry.store, run_id))
+    made_by = match["run"] or match["own"]
+    path = unquote(match["path"] or "").strip("/")
+    _require(registry.store, made_by, path)
+    return Source(source, run_id or made_by, _commit(registry.store, made_by))
+
+
+def _require(store: GitStore, run_id: str, path: str) -> None:
+    """See to it that a run has a folder."""
+    try:
+        store.artifact(run_id, path)
+    except ResourceDoesNotExist as error:
+        run = store.runs.get(run_id)  # tells of a run that isn't there
+        raise ResourceDoesNotExist(
+            f"The run {run_id} ({run.info.run_name}) has no model {path!r}",
+            hint=f"mlgit artifacts {run_id} lists what it has",
+        ) from error
+
+
+def _commit(store: GitStore, run_id: str | None) -> str | None:
+    """The newest commit of a run, made now if the run is going; None where there is no run."""
+    if not run_id or not re.match(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,255}\Z", run_id):
+        return None
+    runs = store.runs
+    if os.path.isdir(runs.committer.folder(run_id)):
+        runs.checkpoint(run_id)
+    found = runs.find_ref(run_id)
+    return found[1] if found else None
+
+
+def version_of(registry: Registry, uri: str) -> ModelVersion:
+    """The version that ``models:/<name>/<version or stage>`` or ``models:/<name>@<alias>`` names.
+
+    Raises:
+        InvalidParameterValue: The URI doesn't parse, or there is no such alias or stage.
+        ResourceDoesNotExist: There is no such model or version.
+    """
+    path = uri.partition(":")[2].strip("/")
+    name, at, alias = path.rpartition("@")
+    if at and "/" not in alias and name:
+        return registry.by_alias(unquote(name), unquote(alias))
+    name, _, rest = path.rpartition("/")
+    if not name or not rest or "/" in name:
+        raise InvalidParameterValue(
+            f"{uri!r} names no registered model",
+            hint="models:/<name>/<version>, models:/<name>/<stage> or models:/<name>@<alias>",
+        )
+    return version_named(registry, unquote(name), unquote(rest))
+
+
+def version_named(registry: Registry, name: str, which: str) -> ModelVersion:
+    """The version of a number, of a stage (the highest in it), or the latest.
+
+    Raises:
+        ResourceDoesNotExist: There is none.
+        InvalidParameterValue: There is no such stage.
+    """
+    if which.isascii() and which.isdigit():
+        return registry.version(name, which)
+    if which.lower() == "latest":
+        found = registry.latest_versions(name)
+        found = [max(found, key=lambda v: v.version)] if found else []
+    else:
+        found = registry.latest_versions(name, [which])
+    if not found:
+        raise ResourceDoesNotExist(
+            f"No versions of model with name '{name}' and stage '{which}' found",
+            hint="mlgit models show lists the versions and their stages",
+        )
+    return found[0]

@@ -1,0 +1,277 @@
+"""Writing to the registry: tags that are only ever added, and commits of a model's text."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mlgit.exceptions import Conflict, InvalidParameterValue, from_os_error
+from mlgit.git.commits import Commit, format_commit, parse_commit, signature
+from mlgit.git.files import open_in_folder, unlock_and_close
+from mlgit.git.tags import Tag, format_tag
+from mlgit.git.trees import FILE, format_tree
+from mlgit.registry import rows
+from mlgit.registry.index import RegistryIndex
+from mlgit.registry.tags import (
+    ASSIGN,
+    REGISTER,
+    TAGS,
+    UNASSIGN,
+    TagName,
+    format_message,
+    format_name,
+    parse_name,
+)
+from mlgit.registry.text import ModelText, read_text, ref_of, write_text
+from mlgit.store.timeform import now_ms, to_iso
+
+_ATTEMPTS = 10
+# So many loose tags are packed at once: a folder of more is slow to list.
+_MANY = 500
+_VERSION_FILE = b"version.yaml"
+
+# Makes a tag object's bytes from a tag; a signed one has a signature.
+Signer = Callable[[Tag], Tag]
+
+
+class Writer:
+    """Writes one repository's tags and texts.
+
+    Args:
+        index: The registry's index.
+        user: Gives the person's name in the system.
+    """
+
+    def __init__(self, index: RegistryIndex, user: Callable[[], str]) -> None:
+        self.index = index
+        self.repo = index.repo
+        self.user = user
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only writer of this clone.
+
+        Raises:
+            PermissionDenied, StorageError: The lock can't be made.
+        """
+        path = f"{self.repo.state_dir}/registry.lock"
+        try:
+            fd = open_in_folder(path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise from_os_error(error, "lock the registry") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            unlock_and_close(fd)
+
+    # -- tags
+
+    def register(
+        self, key: str, model: str, commit: str | None, message: dict[str, Any], now: int
+    ) -> int:
+        """Register the next version of a model.
+
+        Args:
+            key: The model's key.
+            model: Its name.
+            commit: What the version is of; None for a commit of its own.
+            message: What the tag's message says, besides what all say.
+            now: The time, in milliseconds since 1970.
+
+        Returns:
+            The version's number.
+
+        Raises:
+            Conflict: Others register versions all the time.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        for _ in range(_ATTEMPTS):
+            number, carrying = self._next(key, commit)
+            full = self._message(REGISTER, model, number, message, now)
+            target = commit
+            if commit is None:
+                target = self._own_commit(model, number, format_message(full), now)
+            elif carrying:
+                target = self._on_top(commit, model, number, now)
+            try:
+                self._tag(key, TagName(key, REGISTER, version=f"{number}.0.0"), str(target), full)
+                return number
+            except Conflict:
+                continue  # GTO, or a fetch, was faster: the next number
+        raise Conflict(f"Versions of {model!r} keep being registered by somebody else")
+
+    def mark(
+        self,
+        name: TagName,
+        model: str,
+        number: int,
+        commit: str,
+        message: dict[str, Any],
+        now: int,
+        sign: Signer | None = None,
+    ) -> str:
+        """Write any other tag about a version; its count is given here.
+
+        Args:
+            name: What the tag says.
+            model: The model's name.
+            number: The version.
+            commit: The version's commit.
+            message: What the tag's message says, besides what all say.
+            now: The time, in milliseconds since 1970.
+            sign: Signs the tag.
+
+        Returns:
+            The tag's name.
+
+        Raises:
+            Conflict: Others write tags of this model all the time.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        full = self._message(name.event, model, number, message, now)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._tag(name.key, name, commit, full, sign)
+            except Conflict:
+                if name.event not in (ASSIGN, UNASSIGN):
+                    raise
+        raise Conflict(f"Tags of {model!r} keep being made by somebody else")
+
+    def _message(
+        self, event: str, model: str, number: int, message: dict[str, Any], now: int
+    ) -> dict[str, Any]:
+        head = {"event": event, "model": model, "version": number}
+        return {**head, "time": to_iso(now), "user": self.user(), **message}
+
+    def _tag(
+        self,
+        key: str,
+        name: TagName,
+        commit: str,
+        message: dict[str, Any],
+        sign: Signer | None = None,
+    ) -> str:
+        count, at = self.index.ask(
+            lambda c: c.execute(
+                "SELECT coalesce(max(count), 0), coalesce(max(at), 0) FROM events WHERE key=?",
+                (key,),
+            ).fetchone()
+        )
+        if name.event in (ASSIGN, UNASSIGN):
+            name = TagName(key, name.event, alias=name.alias, count=count + 1)
+        shown = format_name(name)
+        seconds = max(now_ms() // 1000, at + 1)
+        tagger = signature(self.repo.committer(), seconds * 1000)
+        tag = Tag(commit, "commit", shown, tagger, format_message(message))
+        if sign is not None:
+            tag = sign(tag)
+        sha = self.repo.objects.write("tag", format_tag(tag))
+        self.repo.refs.update(TAGS + shown, sha, None)
+        return shown
+
+    def tidy(self) -> None:
+        """Pack loose tags where there are many."""
+        try:
+            with os.scandir(f"{self.repo.common_dir}/{TAGS}") as entries:
+                many = sum(1 for _ in entries) > _MANY
+            if many:
+                self.repo.refs.pack(TAGS)
+        except (OSError, Conflict):
+            pass  # somebody else is at it, or nothing may be written: the tags are there
+
+    # -- commits
+
+    def _next(self, key: str, commit: str | None) -> tuple[int, bool]:
+        """The next version's number, and whether a commit carries one of the model already."""
+        rows_ = self.index.ask(
+            lambda c: c.execute("SELECT ref, target FROM events WHERE key=?", (key,)).fetchall()
+        )
+        highest, carrying = 0, False
+        for ref, target in rows_:
+            name = parse_name(ref[len(TAGS) :])
+            if name is not None and name.version:
+                # Also numbers that can't be read as versions: their names are taken.
+                highest = max(highest, int(name.version.split(".")[0]))
+                carrying = carrying or target == commit
+        return highest + 1, carrying
+
+    def _on_top(self, commit: str, model: str, number: int, now: int) -> str:
+        """A commit of the same tree: GTO can't read two versions on one commit."""
+        below = parse_commit(self.repo.objects.commit(commit))
+        trailers = "".join(f"{k}: {v}\n" for k, v in below.trailers().items())
+        text = f"Version {number} of {' '.join(model.split())}\n"
+        message = f"{text}\n{trailers}" if trailers else text
+        made = Commit(
+            below.tree,
+            (commit,),
+            signature(self.repo.author(), now),
+            signature(self.repo.committer(), now),
+            message,
+        )
+        return self.repo.objects.write("commit", format_commit(made))
+
+    def _own_commit(self, model: str, number: int, text: str, now: int) -> str:
+        objects = self.repo.objects
+        blob = objects.write("blob", text.encode())
+        tree = objects.write("tree", format_tree({_VERSION_FILE: (FILE, blob)}))
+        made = Commit(
+            tree,
+            (),
+            signature(self.repo.author(), now),
+            signature(self.repo.committer(), now),
+            f"Version {number} of {' '.join(model.split())}\n",
+        )
+        return objects.write("commit", format_commit(made))
+
+    # -- text
+
+    def edit(
+        self, key: str, name: str, subject: str, change: Callable[[ModelText], None], now: int
+    ) -> None:
+        """Change a model's text.
+
+        Args:
+            key: The model's key.
+            name: Its name, where it has no text yet.
+            subject: What is changed, in a few words.
+            change: Changes the text.
+            now: The time, in milliseconds since 1970.
+
+        Raises:
+            Conflict: Somebody else changes it all the time.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        ref = ref_of(key)
+        for _ in range(_ATTEMPTS):
+            old = self.repo.refs.read(ref)
+            text = read_text(self.repo, old) if old else ModelText(name)
+            change(text)
+            try:
+                write_text(self.repo, key, text, old, subject, now)
+                return
+            except Conflict:
+                if self.repo.refs.read(ref) == old:
+                    raise  # somebody holds its lock
+        raise Conflict(f"The text of {name!r} keeps being changed by somebody else")
+
+    def free_key(self, key: str) -> str:
+        """A key that no tag and no text has: this one, or this one and a number."""
+        for number in range(1, 10_000):
+            candidate = key if number == 1 else f"{key}-{number}"
+            taken = self.index.ask(
+                lambda c, k=candidate: c.execute(  # type: ignore[misc]
+                    "SELECT 1 FROM events WHERE key=? UNION ALL SELECT 1 FROM texts WHERE key=?",
+                    (k, k),
+                ).fetchone()
+            )
+            if not taken:
+                return candidate
+        raise InvalidParameterValue(f"No key is free for {key!r}")
+
+    def state(self, key: str) -> Any:
+        """A model's state as it is now."""
+        return self.index.ask(lambda c: rows.state_of(c, key))
