@@ -42,6 +42,14 @@ def entries_below(data: mmap.mmap | bytes, prefix: str) -> dict[str, str]:
     return found
 
 
+def section(data: mmap.mmap | bytes, prefix: str) -> bytes:
+    """The bytes that hold the refs that begin with ``prefix``; all of a file without order."""
+    if not is_sorted(data):
+        return bytes(data[:])
+    start = lower_bound(data, prefix.encode())
+    return data[start : max(start, lower_bound(data, prefix.encode() + b"\xff"))]
+
+
 def _entry_at(data: mmap.mmap | bytes, offset: int) -> int:
     """The start of the first entry at or after the line that holds ``offset``."""
     start = data.rfind(b"\n", 0, offset) + 1

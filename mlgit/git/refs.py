@@ -9,6 +9,7 @@ Sources: git-scm.com/docs/gitrepository-layout, git-pack-refs; the lock is a fil
 from __future__ import annotations
 
 import errno
+import hashlib
 import mmap
 import os
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
 from mlgit.git.files import open_in_folder
-from mlgit.git.packed_refs import entries_below, find, merged, without
+from mlgit.git.packed_refs import entries_below, find, merged, section, without
 
 _HEX = re.compile(r"^[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.")
@@ -126,6 +127,10 @@ class RefStore:
     def packed_items(self, prefix: str) -> dict[str, str]:
         """The refs in ``packed-refs`` that begin with ``prefix``."""
         return entries_below(self._packed(), prefix)
+
+    def packed_digest(self, prefix: str) -> str:
+        """Changes whenever ``packed-refs`` does in what it says of refs that begin so."""
+        return hashlib.sha1(section(self._packed(), prefix)).hexdigest()
 
     def loose_items(self, prefix: str, damaged: list[str] | None = None) -> dict[str, str]:
         """The loose refs that begin with ``prefix`` (ending in "/").

@@ -7,7 +7,8 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from mlgit.exceptions import MlgitException
@@ -18,6 +19,10 @@ from mlgit.registry.tags import TAGS
 from mlgit.store import query
 
 T = TypeVar("T")
+
+
+class _Settled(threading.local):
+    depth = 0
 
 
 class RegistryIndex:
@@ -33,6 +38,7 @@ class RegistryIndex:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         self._lock = threading.RLock()
+        self._settled = _Settled()
         _INDEXES.add(self)
 
     def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -55,6 +61,27 @@ class RegistryIndex:
             self.discard()
             self._sync(self._opened())
             return work(self._opened())
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Look at the refs once, and not again for each question of this thread's.
+
+        For who holds the registry's lock; ``refresh`` looks again.
+        """
+        self.ask(lambda connection: None)
+        self._settled.depth += 1
+        try:
+            yield
+        finally:
+            self._settled.depth -= 1
+
+    def refresh(self) -> None:
+        """Look at the refs, in any case."""
+        depth, self._settled.depth = self._settled.depth, 0
+        try:
+            self.ask(lambda connection: None)
+        finally:
+            self._settled.depth = depth
 
     def discard(self) -> None:
         """Throw the index away; the next question makes it again."""
@@ -96,14 +123,14 @@ class RegistryIndex:
     # -- bringing it up to date
 
     def _sync(self, connection: sqlite3.Connection) -> None:
-        if watch.look(self.repo, connection) is None:
+        if self._settled.depth or watch.glance(self.repo, connection).unchanged:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            # Again: another process may have been faster, and what it took over isn't new.
-            changes = watch.look(self.repo, connection)
-            if changes is not None:
-                self._take_over(connection, changes)
+            # Again: what another process took over meanwhile isn't new.
+            now = watch.glance(self.repo, connection)
+            if not now.unchanged:
+                self._take_over(connection, watch.look(self.repo, connection, now))
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")

@@ -39,53 +39,98 @@ class Changes:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def look(repo: Repository, connection: sqlite3.Connection) -> Changes | None:
-    """What changed, or None where nothing did."""
+@dataclass
+class Glance:
+    """How things stand, by stats alone.
+
+    Attributes:
+        seen: How they stood at the last look.
+        packed: The stamp of ``packed-refs``.
+        folders: The folders of loose refs and their mtimes.
+        listed: What those hold that aren't as they were.
+    """
+
+    seen: dict[str, Any]
+    at: int
+    packed: list[int]
+    folders: dict[str, int]
+    listed: dict[str, list[os.DirEntry[str]]]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing can have changed since."""
+        before = self.seen.get("folders")
+        return (
+            not self.listed
+            and before is not None
+            and self.folders.keys() == before.keys()
+            and self.packed == self.seen.get("packed")
+        )
+
+
+def glance(repo: Repository, connection: sqlite3.Connection) -> Glance:
+    """Look at the folders' times; this is what a question costs while nothing changes."""
     row = connection.execute("SELECT value FROM meta WHERE key='refs'").fetchone()
     seen: dict[str, Any] = json.loads(row[0]) if row else {}
-    now = time.time_ns()
-    if seen.get("at", 0) > now:
+    at = time.time_ns()
+    if seen.get("at", 0) > at:
         seen["at"] = 0  # the clock was put back
-    before: dict[str, int] = seen.get("folders", {})
     packed = list(repo.refs.packed_stamp())
-    folders = _folders(repo, before)
-    changed = [f for f, stamp in folders.items() if stamp != before.get(f)]
-    same_packed = packed == seen.get("packed")
-    if row and same_packed and not changed and folders.keys() == before.keys():
-        return None
-    kept = {f: stamp if stamp < now - _RACY_NS else 0 for f, stamp in folders.items()}
-    state = {"packed": packed, "folders": kept, "at": now}
+    folders, listed = _folders(repo, seen.get("folders", {}))
+    return Glance(seen, at, packed, folders, listed)
+
+
+def look(repo: Repository, connection: sqlite3.Connection, now: Glance) -> Changes:
+    """What changed since the last look."""
+    digests = now.seen.get("digests")
+    if now.packed != now.seen.get("packed"):
+        digests = [repo.refs.packed_digest(prefix) for prefix in (TAGS, REFS)]
     found = None
-    if row and same_packed and before.keys() <= folders.keys():
-        found = _in_folders(repo, connection, changed, seen.get("at", 0))
-    if found is None or packed != list(repo.refs.packed_stamp()):
+    before = now.seen.get("folders", {})
+    if digests == now.seen.get("digests") and before.keys() <= now.folders.keys():
+        found = _in_folders(repo, connection, now.listed, now.seen.get("at", 0))
+    if found is None or now.packed != list(repo.refs.packed_stamp()):
         found = _everywhere(repo, connection)
-    found.state = state
+    quiet = now.at - _RACY_NS
+    kept = {folder: stamp if stamp < quiet else 0 for folder, stamp in now.folders.items()}
+    found.state = {"packed": now.packed, "digests": digests, "folders": kept, "at": now.at}
     return found
 
 
-def _folders(repo: Repository, known: dict[str, int]) -> dict[str, int]:
-    """The folders of loose refs, relative to the common directory, and their mtimes."""
+def _folders(
+    repo: Repository, known: dict[str, int]
+) -> tuple[dict[str, int], dict[str, list[os.DirEntry[str]]]]:
+    """The folders of loose refs, relative to the common directory, and their mtimes.
+
+    Those that aren't as they were are listed, too.
+    """
     found: dict[str, int] = {}
+    listed: dict[str, list[os.DirEntry[str]]] = {}
     pending = [TAGS.rstrip("/"), REFS.rstrip("/")]
     while pending:
         folder = pending.pop()
         path = f"{repo.common_dir}/{folder}"
         try:
             stamp = os.stat(path).st_mtime_ns
+            if stamp == known.get(folder):
+                pending += [f for f in known if os.path.dirname(f) == folder]
+            else:
+                with os.scandir(path) as entries:
+                    listed[folder] = list(entries)
         except OSError:
             continue
         found[folder] = stamp
-        if stamp == known.get(folder):
-            pending += [f for f in known if os.path.dirname(f) == folder]
-            continue
-        with os.scandir(path) as entries:
-            pending += [f"{folder}/{e.name}" for e in entries if e.is_dir(follow_symlinks=False)]
-    return found
+        for entry in listed.get(folder, ()):
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(f"{folder}/{entry.name}")
+    return found, listed
 
 
 def _in_folders(
-    repo: Repository, connection: sqlite3.Connection, folders: list[str], since: int
+    repo: Repository,
+    connection: sqlite3.Connection,
+    listed: dict[str, list[os.DirEntry[str]]],
+    since: int,
 ) -> Changes | None:
     """Changes in some folders while ``packed-refs`` is as it was; None if that isn't all."""
     found = Changes()
@@ -96,14 +141,12 @@ def _in_folders(
         )
     )
     present = set()
-    for folder in folders:
-        with os.scandir(f"{repo.common_dir}/{folder}") as listing:
-            entries = [e for e in listing if not e.name.endswith(".lock")]
+    for folder, entries in listed.items():
         for item in entries:
             ref = f"{folder}/{item.name}"
             if ref in known and _changed_at(item) < since - _RACY_NS:
                 present.add(ref)
-            elif not item.is_dir(follow_symlinks=False):
+            elif not item.name.endswith(".lock") and not item.is_dir(follow_symlinks=False):
                 sha = _read(repo, ref)
                 if sha is None:
                     continue
@@ -111,9 +154,8 @@ def _in_folders(
                 if known.get(ref) != sha:
                     found.refs[ref] = sha
                     found.loose.add(ref)
-    listed = {f + "/" for f in folders}
     for ref in known:
-        if ref not in present and ref.rpartition("/")[0] + "/" in listed:
+        if ref not in present and ref.rpartition("/")[0] in listed:
             return None  # removed: what is packed under its name counts again
     return found
 

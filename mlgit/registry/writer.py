@@ -64,7 +64,8 @@ class Writer:
             raise from_os_error(error, "lock the registry") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
+            with self.index.settled():
+                yield
         finally:
             unlock_and_close(fd)
 
@@ -101,7 +102,7 @@ class Writer:
                 self._tag(key, TagName(key, REGISTER, version=f"{number}.0.0"), str(target), full)
                 return number
             except Conflict:
-                continue  # GTO, or a fetch, was faster: the next number
+                self.index.refresh()  # GTO, or a fetch, was faster: the next number
         raise Conflict(f"Versions of {model!r} keep being registered by somebody else")
 
     def mark(
@@ -139,6 +140,7 @@ class Writer:
             except Conflict:
                 if name.event not in (ASSIGN, UNASSIGN):
                     raise
+                self.index.refresh()
         raise Conflict(f"Tags of {model!r} keep being made by somebody else")
 
     def _message(
@@ -171,6 +173,7 @@ class Writer:
             tag = sign(tag)
         sha = self.repo.objects.write("tag", format_tag(tag))
         self.repo.refs.update(TAGS + shown, sha, None)
+        self.index.refresh()
         return shown
 
     def tidy(self) -> None:
@@ -252,6 +255,7 @@ class Writer:
             change(text)
             try:
                 write_text(self.repo, key, text, old, subject, now)
+                self.index.refresh()
                 return
             except Conflict:
                 if self.repo.refs.read(ref) == old:
