@@ -507,7 +507,6 @@ class Registry:
         checked = checks.new_alias(alias)
         sign: Signer | None = said.pop("sign", None)
         with self.writer.lock():
-            self.key(name)
             version = self.version(name, number)
             state, now = self._state(name), now_ms()
             holder = state.holder(checked)

@@ -230,7 +230,13 @@ class RegistryCalls:
 
         Raises:
             ResourceDoesNotExist: There is none.
+            MlgitException: There is no description; "" is one.
         """
+        if description is None:
+            raise MlgitException(
+                "Attempting to update model version with no new field values",
+                hint="description='' removes the description",
+            )
         return self._registry.update_version(name, version, description)
 
     def delete_model_version(self, name: str, version: int | str) -> None:
