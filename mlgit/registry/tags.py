@@ -211,7 +211,7 @@ def read_event(repo: Repository, name: TagName, tag: str, sha: str) -> Event:
     if name.version and name.number is None:
         raise CorruptData(
             f"The tag {tag} registers v{name.version}, and MLflow's versions are whole numbers",
-            hint="gto register --bump-major makes such a one",
+            hint="gto register --version v1.0.0, and then --bump-major, make such ones",
         )
     message = parse_message(found.message, tag)
     return Event(

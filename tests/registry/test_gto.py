@@ -1,0 +1,121 @@
+"""The real GTO beside this registry, in one repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mlgit
+from mlgit import MlgitClient
+from mlgit.registry import spelling
+from mlgit.tracking.registered import registry_for
+
+GTO = os.environ.get("MLGIT_TEST_GTO", "")
+pytestmark = pytest.mark.skipif(not GTO, reason="MLGIT_TEST_GTO names no gto")
+
+
+def gto(where: Path, *arguments: str) -> Any:
+    command = [GTO] if "python" not in Path(GTO).name else [GTO, "-m", "gto"]
+    done = subprocess.run(
+        [*command, *arguments], cwd=where, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+
+def logged(count: int) -> list[str]:
+    """The URIs of models of so many runs."""
+    found = []
+    for n in range(count):
+        with mlgit.start_run() as run:
+            mlgit.log_text(f"flavors: {{}}\nmodel_uuid: '{n}'\n", "model/MLmodel")
+        found.append(f"runs:/{run.info.run_id}/model")
+    return found
+
+
+def versions_by_gto(where: Path, name: str) -> dict[int, list[str]]:
+    """The stages of each version of a model, as ``gto show`` has them."""
+    shown = gto(where, "show", spelling.spell(name))
+    rows = [[cell.strip() for cell in line.split("│")] for line in shown.splitlines()]
+    return {
+        int(row[2][1:].split(".")[0]): sorted(filter(None, row[3].split(", ")))
+        for row in rows
+        if len(row) > 3 and row[1] == spelling.spell(name)
+    }
+
+
+def ours(client: MlgitClient, name: str) -> dict[int, list[str]]:
+    """The same by this registry: GTO shows each stage at the version that got it last."""
+    versions = client.search_model_versions(f"name = '{name}'")
+    last = {
+        v.current_stage.lower(): client.get_model_version_by_alias(name, v.current_stage)
+        for v in versions
+        if v.current_stage != "None"
+    }
+    return {
+        v.version: sorted([*v.aliases, *(s for s, holder in last.items() if holder.version == v.version)])
+        for v in versions
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["fraud", "Ecommerce Model", "模型"])
+def test_gto_shows_what_we_do(name: str, in_repo: Path, client: MlgitClient) -> None:
+    uris = logged(3)
+    for uri in [*uris, uris[0], uris[0]]:  # three versions of one run's model
+        mlgit.register_model(uri, name)
+    assert versions_by_gto(in_repo, name) == ours(client, name) == {n: [] for n in range(1, 6)}
+    client.set_registered_model_alias(name, "champion", 5)
+    client.set_registered_model_alias(name, "champion", 2)  # back
+    client.transition_model_version_stage(name, 1, "Staging")
+    client.transition_model_version_stage(name, 1, "Production")
+    client.transition_model_version_stage(name, 4, "Production", archive_existing_versions=True)
+    assert versions_by_gto(in_repo, name) == ours(client, name)
+    assert ours(client, name)[4] == ["production"]
+    client.delete_registered_model_alias(name, "champion")
+    client.delete_model_version(name, 3)
+    client.delete_model_version(name, 4)
+    assert versions_by_gto(in_repo, name) == ours(client, name)
+    assert set(ours(client, name)) == {1, 2, 5}
+
+
+def test_gto_tells_the_history_in_our_order(in_repo: Path, client: MlgitClient) -> None:
+    for uri in logged(2):
+        mlgit.register_model(uri, "m")
+    for number in (1, 2, 1, 2):
+        client.set_registered_model_alias("m", "champion", number)
+    client.delete_model_version("m", 2)
+    told = [row["ref"] for row in gto(in_repo, "history", "m", "--json")]
+    assert [event.tag for event in registry_for().history("m")] == told[::-1]
+
+
+def test_what_gto_writes_is_seen(in_repo: Path, client: MlgitClient) -> None:
+    (uri,) = logged(1)
+    mlgit.register_model(uri, "m")
+    gto(in_repo, "assign", "m", "--version", "v1.0.0", "--stage", "prod")
+    assert client.get_model_version_by_alias("m", "prod").version == 1
+    gto(in_repo, "assign", "m", "--version", "v1.0.0", "--stage", "Production")
+    assert client.get_model_version("m", 1).current_stage == "Production"
+    commit = client.get_model_version("m", 1).commit
+    gto(in_repo, "register", "other", str(commit), "--version", "v1.0.0", "--message", "by hand")
+    version = client.get_model_version("other", "1")
+    assert version.source == f"mlgit:/{commit}"
+    assert version.run_id == uri.split("/")[1]
+    gto(in_repo, "register", "new", "--version", "v1.0.0")
+    assert client.get_model_version("new", 1).run_id is None
+    gto(in_repo, "deprecate", "m", "v1.0.0", "prod")
+    assert client.get_registered_model("m").aliases == {}
+    gto(in_repo, "deprecate", "other", "v1.0.0")
+    assert client.search_model_versions("name = 'other'") == []
+    assert mlgit.register_model(uri, "other").version == 2
+
+
+def test_a_version_that_mlflow_cannot_count_is_told(in_repo: Path, client: MlgitClient) -> None:
+    gto(in_repo, "register", "m", "--version", "v0.1.0")
+    assert client.search_model_versions() == []
+    ((ref, problem),) = registry_for().problems()
+    assert ref == "refs/tags/m@v0.1.0" and "whole numbers" in problem
