@@ -20,7 +20,7 @@ import pytest
 import registry_peer
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from mlgit import MlgitClient
 from mlgit.tracking import uri
@@ -28,7 +28,7 @@ from mlgit.tracking import uri
 PYTHON = os.environ.get("MLGIT_TEST_MLFLOW3")
 needs_mlflow = pytest.mark.skipif(not PYTHON, reason="MLGIT_TEST_MLFLOW3 isn't set")
 
-NAMES = st.sampled_from(["a", "Ecommerce Model", "größe", "a-2", "x_x20", "nothing"])
+NAMES = st.sampled_from(["a", "a", "Ecommerce Model", "größe", "a-2", "x_x20", "nothing"])
 NUMBERS = st.one_of(st.integers(1, 4), st.sampled_from(["1", "2", "x"]))
 ALIASES = st.sampled_from(["champion", "Champion", "blue-1", "größe", "latest", "v3", "a b", ""])
 STAGES = st.sampled_from(["None", "staging", "Production", "ARCHIVED", "Nowhere"])
@@ -113,6 +113,13 @@ class Calls(RuleBasedStateMachine):
         """Whether either error may be told: there is no such model, or "x" is no version."""
         there = {model.name for model in self.client.search_registered_models()}
         return "x" in arguments or arguments[0] not in there
+
+    @initialize(versions=st.integers(0, 3))
+    def begin(self, versions: int) -> None:
+        for name in ("a", "Ecommerce Model"):
+            self.both("create_registered_model", name)
+            for number in range(versions):
+                self.both("create_model_version", name, f"s3://b/{number}", "r1")
 
     # -- models
 
@@ -256,7 +263,7 @@ def test_every_answer_is_mlflows() -> None:
             Calls,
             settings=settings(
                 max_examples=int(os.environ.get("MLGIT_TEST_EXAMPLES", "12")),
-                stateful_step_count=40,
+                stateful_step_count=60,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
