@@ -157,7 +157,7 @@ class Event:
 
 def format_message(message: dict[str, Any]) -> str:
     """A tag's message; keys without a value are left out."""
-    kept = {k: v for k, v in {"format": FORMAT, **message}.items() if v not in (None, "", [], {})}
+    kept = {k: v for k, v in {"format": FORMAT, **message}.items() if v not in (None, [], {})}
     return yamlform.dump(kept).decode()
 
 

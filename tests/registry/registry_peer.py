@@ -35,7 +35,9 @@ def plain(found: Any) -> Any:
     """An answer as JSON."""
     if isinstance(found, (list, tuple)):
         shown = [plain(item) for item in found]
-        return {"page": shown, "token": found.token} if hasattr(found, "token") else shown
+        token = getattr(found, "token", None)  # MLflow's SQLite store gives bytes
+        token = token.decode() if isinstance(token, bytes) else token
+        return {"page": shown, "token": token} if hasattr(found, "token") else shown
     if hasattr(found, "current_stage"):
         return version_of(found)
     return model_of(found) if hasattr(found, "latest_versions") else found

@@ -25,7 +25,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from mlgit import MlgitClient
 from mlgit.tracking import uri
 
+# Read here: the tests' fixtures take such variables away.
 PYTHON = os.environ.get("MLGIT_TEST_MLFLOW3")
+EXAMPLES = int(os.environ.get("MLGIT_TEST_EXAMPLES", "12"))
 needs_mlflow = pytest.mark.skipif(not PYTHON, reason="MLGIT_TEST_MLFLOW3 isn't set")
 
 NAMES = st.sampled_from(["a", "a", "Ecommerce Model", "größe", "a-2", "x_x20", "nothing"])
@@ -262,7 +264,7 @@ def test_every_answer_is_mlflows() -> None:
         run_state_machine_as_test(
             Calls,
             settings=settings(
-                max_examples=int(os.environ.get("MLGIT_TEST_EXAMPLES", "12")),
+                max_examples=EXAMPLES,
                 stateful_step_count=60,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

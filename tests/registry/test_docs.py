@@ -1,0 +1,51 @@
+"""The registry's page is run: its programs print what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import mlgit
+
+ROOT = Path(mlgit.__file__).parents[1]
+TEXT = (ROOT / "docs" / "registry.md").read_text(encoding="utf-8")
+
+
+def test_the_tour_is_real(in_repo: Path, tmp_path: Path) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (commands / "python").chmod(0o755)
+    for name, program in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL):
+        (in_repo / name).write_text(program)
+    env = {
+        **os.environ,
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "MLGIT_TRACKING_USERNAME": "ada",
+    }
+    ran = 0
+    for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL):
+        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            done = subprocess.run(
+                ["sh", "-c", command], cwd=in_repo, env=env, capture_output=True, text=True
+            )
+            assert done.returncode == 0, (command, done.stderr)
+            assert _masked(done.stdout) == _masked(shown), command
+            ran += 1
+    assert ran == 4
+
+
+def _masked(text: str) -> list[str]:
+    text = re.sub(r'"\d{4}-[^"]*Z"', '"TIME"', text)
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_the_page_names_the_calls_that_there_are() -> None:
+    for name in re.findall(r"`(\w+_(?:model|models|version|versions|alias|stage)\w*)`", TEXT):
+        if name == "current_stage":  # an attribute to search by
+            continue
+        assert hasattr(mlgit, name) or hasattr(mlgit.MlgitClient, name), name
