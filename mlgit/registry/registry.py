@@ -16,13 +16,13 @@ from mlgit.exceptions import (
     ResourceAlreadyExists,
     ResourceDoesNotExist,
 )
-from mlgit.registry import checks, rows, search, sources, spelling
+from mlgit.registry import checks, rows, search, sources
 from mlgit.registry.index import RegistryIndex
 from mlgit.registry.state import NO_STAGE, ModelState
 from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event, TagName
 from mlgit.registry.text import ModelText, VersionText
 from mlgit.registry.writer import Signer, Writer
-from mlgit.store import query
+from mlgit.store import query, spelling
 from mlgit.store.gitstore import GitStore
 from mlgit.store.timeform import now_ms
 

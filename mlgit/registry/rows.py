@@ -10,10 +10,10 @@ from mlgit.entities.model_registry import ModelVersion, RegisteredModel
 from mlgit.exceptions import MlgitException
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
-from mlgit.registry import spelling
 from mlgit.registry.state import ModelState, Version, replay
 from mlgit.registry.tags import TAGS, Event, TagName, looks_meant, parse_name, read_event
 from mlgit.registry.text import ModelText, format_text, key_of, parse_text, read_text
+from mlgit.store import spelling
 from mlgit.store.runtree import RunTree
 
 _VERSION = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlgit.registry.registry import Registry
 
 _RUN = re.compile(
-    r"^(?:runs:/+(?P<run>[^/]+)|mlgit-artifacts:/+[^/]+/(?P<own>[^/]+)/artifacts)(?:/(?P<path>.*))?\Z"
+    r"^(?:runs:/+(?P<run>[^/]+)|mlgit-artifacts:/+[^/]+/(?P<own>[^/]+)/artifacts)/+(?P<path>[^/].*)\Z"
 )
 
 
@@ -68,7 +68,7 @@ def find(registry: Registry, source: str | None, run_id: str | None) -> Source:
     if match is None:
         return Source(source, run_id, _commit(registry.store, run_id))
     made_by = match["run"] or match["own"]
-    path = unquote(match["path"] or "").strip("/")
+    path = unquote(match["path"]).strip("/")
     _require(registry.store, made_by, path)
     return Source(source, run_id or made_by, _commit(registry.store, made_by))
 

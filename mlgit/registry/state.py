@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mlgit.entities import LifecycleStage
-from mlgit.registry import spelling
 from mlgit.registry.tags import ASSIGN, DEREGISTER, REGISTER, UNASSIGN, Event
 from mlgit.registry.text import ModelText
+from mlgit.store import spelling
 
 NO_STAGE = "None"
 

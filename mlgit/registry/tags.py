@@ -9,8 +9,7 @@ from typing import Any
 from mlgit.exceptions import CorruptData, MlgitException, Unsupported
 from mlgit.git import Repository
 from mlgit.git.tags import parse_tag
-from mlgit.registry import spelling
-from mlgit.store import timeform, yamlform
+from mlgit.store import spelling, timeform, yamlform
 
 TAGS = "refs/tags/"
 FORMAT = 1

@@ -14,6 +14,7 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.git.trees import resolve_commit
+from mlgit.store import spelling
 
 TAGS = "refs/tags/"
 _TAG = re.compile(
@@ -72,10 +73,15 @@ def versions(repo: Repository) -> dict[str, list[Version]]:
 def versions_of(repo: Repository, model: str) -> list[Version]:
     """A model's versions.
 
+    Args:
+        repo: The repository.
+        model: Its name when it was made, or as tags spell it.
+
     Raises:
         ResourceDoesNotExist: None is registered.
     """
     known = versions(repo)
+    model = model if model in known else spelling.spell(model)
     if model not in known:
         close = difflib.get_close_matches(model, known, 1)
         raise ResourceDoesNotExist(

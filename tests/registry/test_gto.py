@@ -12,7 +12,7 @@ import pytest
 
 import mlgit
 from mlgit import MlgitClient
-from mlgit.registry import spelling
+from mlgit.store import spelling
 from mlgit.tracking.registered import registry_for
 
 GTO = os.environ.get("MLGIT_TEST_GTO", "")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from mlgit.git.refs import check_ref_name
 from mlgit.git.tags import Tag, format_tag, parse_tag
-from mlgit.registry import spelling
 from mlgit.registry.tags import (
     ASSIGN,
     DEREGISTER,
@@ -22,6 +21,7 @@ from mlgit.registry.tags import (
     parse_message,
     parse_name,
 )
+from mlgit.store import spelling
 from mlgit.store.registry_tags import is_registry_tag
 
 # GTO 1.10.1's own grammar of tags (gto/constants.py), spelled out.
