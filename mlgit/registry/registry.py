@@ -18,6 +18,7 @@ from mlgit.exceptions import (
 )
 from mlgit.registry import checks, rows, search, sources
 from mlgit.registry.index import RegistryIndex
+from mlgit.registry.lineage import Lineage, trace
 from mlgit.registry.state import NO_STAGE, ModelState
 from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event, TagName
 from mlgit.registry.text import ModelText, VersionText
@@ -544,7 +545,7 @@ class Registry:
         Where a stage has the alias's name and no alias has, the version last put there is meant.
 
         Raises:
-            ResourceDoesNotExist: There is no such model.
+            ResourceDoesNotExist: There is no such model, or no latest version.
             InvalidParameterValue: It has no such alias (MLflow's error for it).
         """
         checked, key = checks.alias(alias), self.key(name)
@@ -562,6 +563,11 @@ class Registry:
             where = "model=? AND current_stage=? ORDER BY stage_at DESC LIMIT 1"
             stage = checked.capitalize()
             found = self.index.ask(lambda c: rows.versions(c, where, (key, stage)))
+        if not found and checked.lower() == "latest":
+            raise ResourceDoesNotExist(
+                f"Latest version not found for model {name}.",
+                hint="register_model() makes its first version",
+            )
         if not found:
             raise InvalidParameterValue(
                 f"Registered model alias {alias} not found.",
@@ -570,6 +576,15 @@ class Registry:
         return found[0]
 
     # -- history and problems
+
+    def lineage(self, name: str, number: Any) -> Lineage:
+        """Where a version comes from: its run, the code that this ran, and the data.
+
+        Raises:
+            ResourceDoesNotExist: There is no such version.
+            CorruptData, Unsupported: What it comes from can't be read.
+        """
+        return trace(self.store.repo, self.version(name, number))
 
     def history(self, name: str) -> list[Event]:
         """Every tag of a model, in order, the oldest first.

@@ -155,9 +155,21 @@ class Event:
 
 
 def format_message(message: dict[str, Any]) -> str:
-    """A tag's message; keys without a value are left out."""
+    """A tag's message; keys without a value are left out. The first line is for people."""
     kept = {k: v for k, v in {"format": FORMAT, **message}.items() if v not in (None, [], {})}
-    return yamlform.dump(kept).decode()
+    return f"# {_subject(message)}\n{yamlform.dump(kept).decode()}"
+
+
+def _subject(message: dict[str, Any]) -> str:
+    model = " ".join(str(message.get("model", "")).split())
+    text = f"{model}: version {message.get('version', '')}"
+    if message.get("event") == DEREGISTER:
+        return f"{text} is deleted"
+    if message.get("event") not in (ASSIGN, UNASSIGN):
+        return text
+    stage = message.get("stage")
+    given = f"is in {stage}" if stage else f"is {message.get('alias', '')}"
+    return f"{text} {given}" + (" no more" if message["event"] == UNASSIGN else "")
 
 
 def parse_message(text: str, name: str) -> dict[str, Any]:
@@ -166,13 +178,16 @@ def parse_message(text: str, name: str) -> dict[str, Any]:
     Raises:
         Unsupported: It is of a later format.
     """
+    shown = text
+    if text.startswith("# "):
+        text = text.partition("\n")[2]
     try:
         found = yamlform.load(text.encode("utf-8", "surrogateescape"), name)
     except MlgitException:
         found = {}
     version = found.get("format")
     if not isinstance(version, int) or isinstance(version, bool):
-        return {"reason": text.strip()} if text.strip() else {}
+        return {"reason": shown.strip()} if shown.strip() else {}
     if version > FORMAT:
         raise Unsupported(
             f"The tag {name} is of format {version}; this mlgit knows up to {FORMAT}",

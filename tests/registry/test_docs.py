@@ -37,6 +37,13 @@ def test_the_tour_is_real(in_repo: Path, tmp_path: Path) -> None:
             assert _masked(done.stdout) == _masked(shown), command
             ran += 1
     assert ran == 4
+    others = [b for b in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if b[0] != "#"]
+    assert len(others) == 2
+    for program in others:
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=in_repo, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def _masked(text: str) -> list[str]:
