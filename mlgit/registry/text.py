@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,6 +186,12 @@ def read_text(repo: Repository, commit: str) -> ModelText:
     return parse_text(repo.objects.blob(blob), shown)
 
 
+def write_tree(repo: Repository, text: ModelText) -> str:
+    """The tree that holds a model's text, written."""
+    blob = repo.objects.write("blob", format_text(text))
+    return repo.objects.write("tree", format_tree({_FILE.encode(): (FILE, blob)}))
+
+
 def write_text(
     repo: Repository, key: str, text: ModelText, old: str | None, subject: str, now: int
 ) -> str:
@@ -205,9 +212,7 @@ def write_text(
         Conflict: Somebody else did.
         StorageError, PermissionDenied: It can't be written.
     """
-    objects = repo.objects
-    blob = objects.write("blob", format_text(text))
-    tree = objects.write("tree", format_tree({_FILE.encode(): (FILE, blob)}))
+    tree = write_tree(repo, text)
     message = f"{' '.join(subject.split())}\n\nMlgit-Model: {key}\n"
     commit = Commit(
         tree,
@@ -216,6 +221,59 @@ def write_text(
         signature(repo.committer(), now),
         message,
     )
-    made = objects.write("commit", format_commit(commit))
+    made = repo.objects.write("commit", format_commit(commit))
     repo.refs.update(ref_of(key), made, old)
     return made
+
+
+# -- merging
+
+_FIELDS = ("name", "lifecycle_stage", "description")
+
+
+def flat(text: ModelText) -> dict[tuple[str, ...], Any]:
+    """A model's text as one mapping, to be merged key by key; times are left out."""
+    found: dict[tuple[str, ...], Any] = {
+        ("field", name): getattr(text, name) for name in _FIELDS if getattr(text, name) is not None
+    }
+    found.update((("tag", name), value) for name, value in text.tags.items())
+    found.update((("key", name), value) for name, value in text.others.items())
+    for number, version in text.versions.items():
+        which = str(number)
+        found["version", which] = True
+        if version.description is not None:
+            found["version", which, "description"] = version.description
+        found.update((("version", which, "tag", k), v) for k, v in version.tags.items())
+        found.update((("version", which, "key", k), v) for k, v in version.others.items())
+    return found
+
+
+def unflat(found: Mapping[tuple[str, ...], Any]) -> ModelText:
+    """A model's text from what ``flat`` made of it."""
+    text = ModelText("")
+    for (kind, name, *rest), value in found.items():
+        if kind == "field":
+            setattr(text, name, value)
+        elif kind != "version":
+            (text.tags if kind == "tag" else text.others)[name] = value
+        elif ("version", name) in found:
+            version = text.versions.setdefault(int(name), VersionText())
+            if rest == ["description"]:
+                version.description = value
+            elif rest:
+                (version.tags if rest[0] == "tag" else version.others)[rest[1]] = value
+    return text
+
+
+def join_times(text: ModelText, *sides: ModelText) -> None:
+    """Set a merged text's times: made when the first was, changed when the last was."""
+
+    def known(values: Iterable[int | None]) -> list[int]:
+        return [value for value in values if value is not None]
+
+    text.creation_time = min(known(s.creation_time for s in sides), default=None)
+    text.last_update_time = max(known(s.last_update_time for s in sides), default=None)
+    text.rename_time = max(known(s.rename_time for s in sides), default=None)
+    for number, version in text.versions.items():
+        own = [s.versions[number] for s in sides if number in s.versions]
+        version.last_update_time = max(known(v.last_update_time for v in own), default=None)

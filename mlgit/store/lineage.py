@@ -14,10 +14,14 @@ from mlgit.git.commits import Commit, parse_commit
 
 
 def of_one_thing(commit: Commit) -> str:
-    """What a commit is a state of: a run, an experiment (or its archive), or "" for another."""
+    """What a commit is a state of: a run, a registered model's text, an experiment (or its
+    archive), or "" for another.
+    """
     trailers = commit.trailers()
     if "Mlgit-Run" in trailers:
         return "run " + trailers["Mlgit-Run"]
+    if "Mlgit-Model" in trailers:
+        return "model " + trailers["Mlgit-Model"]
     return trailers.get("Mlgit-Experiment", "")
 
 

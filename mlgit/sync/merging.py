@@ -15,6 +15,7 @@ from mlgit.git import Repository
 from mlgit.git.batch import ObjectBatch
 from mlgit.git.commits import Commit, format_commit, parse_commit
 from mlgit.git.trees import FILE, FOLDER, format_tree, parse_tree, replace
+from mlgit.registry import text as modeltext
 from mlgit.store import names
 from mlgit.store import record as files
 from mlgit.store.archive import MOST_PARENTS
@@ -76,6 +77,8 @@ def merge_commits(
         return _merge_experiments(repo, ours, theirs)
     if ref.startswith(names.ARCHIVE):
         return _merge_archives(repo, ref[len(names.ARCHIVE) :], ours, theirs)
+    if ref.startswith(modeltext.REFS):
+        return _merge_model_texts(repo, ref, ours, theirs)
     return None, [Clash("everything", None, ours, theirs)]
 
 
@@ -242,6 +245,27 @@ def _flat_experiment(record: ExperimentRecord) -> dict[Key, Any]:
     flat.update((("tag", name), value) for name, value in record.tags.items())
     flat.update((("key", name), value) for name, value in record.unknown.items())
     return flat
+
+
+# -- the text of registered models
+
+
+def _merge_model_texts(
+    repo: Repository, ref: str, ours: str, theirs: str
+) -> tuple[str | None, list[Clash]]:
+    mine, yours = modeltext.read_text(repo, ours), modeltext.read_text(repo, theirs)
+    base = merge_base(repo, ours, theirs)
+    before = modeltext.flat(modeltext.read_text(repo, base)) if base else {}
+    merged, clashes = merge(before, modeltext.flat(mine), modeltext.flat(yours), " ".join, _text)
+    if clashes:
+        return None, clashes
+    made = modeltext.unflat(merged)
+    # Two clones that make a model of one name make the same one, at different times.
+    modeltext.join_times(made, mine, yours)
+    key = modeltext.key_of(ref)
+    tree = modeltext.write_tree(repo, made)
+    text = f"Merge the text of {' '.join(made.name.split())}\n\nMlgit-Model: {key}\n"
+    return repo.objects.write("commit", _commit(repo, (ours, theirs), tree, text)), []
 
 
 # -- archives

@@ -20,10 +20,10 @@ def test_from_a_version_to_run_code_and_data(
     git(in_repo, "commit", "-q", "-m", "data")
     head = git(in_repo, "rev-parse", "HEAD")
     with mlgit.start_run(run_name="clean") as run:
-        mlgit.pyfunc.log_model("model", python_model=list, registered_model_name="m")
+        mlgit.pyfunc.log_model("model", python_model=str.upper, registered_model_name="m")
     (in_repo / "train.py").write_text("changed\n")
     with mlgit.start_run(run_name="dirty"):
-        mlgit.pyfunc.log_model("model", python_model=list, registered_model_name="m")
+        mlgit.pyfunc.log_model("model", python_model=str.upper, registered_model_name="m")
     first, second = (registry_for().lineage("m", number) for number in (1, 2))
     assert (first.run_id, first.run_name) == (run.info.run_id, "clean")
     assert (first.code_commit, first.dirty) == (head, False)
