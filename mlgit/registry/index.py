@@ -138,6 +138,7 @@ class RegistryIndex:
 
     def _take_over(self, connection: sqlite3.Connection, changes: watch.Changes) -> None:
         repo, keys = self.repo, set()
+        present: set[str] = set()
         for ref in changes.gone:
             for table in ("events", "texts"):
                 row = connection.execute(f"SELECT key FROM {table} WHERE ref=?", (ref,)).fetchone()
@@ -153,8 +154,11 @@ class RegistryIndex:
                 if loose:
                     changes.loose.add(ref)
         for ref, sha in refs.items():
-            put = rows.put_tag if ref.startswith(TAGS) else rows.put_text
-            key = put(connection, repo, ref, sha, ref in changes.loose)
+            loose = ref in changes.loose
+            if ref.startswith(TAGS):
+                key = rows.put_tag(connection, repo, ref, sha, loose, present)
+            else:
+                key = rows.put_text(connection, repo, ref, sha, loose)
             if key is not None:
                 keys.add(key)
         for key in sorted(keys - {""}):

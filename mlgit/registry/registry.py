@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import sqlite3
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -43,6 +42,10 @@ class Registry:
         self.store = store
         self.index = RegistryIndex(store.repo)
         self.writer = Writer(self.index, user)
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
 
     # -- models
 
@@ -620,12 +623,9 @@ def _previous(holder: tuple[int, Event] | None) -> dict[str, Any]:
     return {"previous": holder[1].tag, "previous_version": holder[0]}
 
 
-_REGISTRIES: weakref.WeakKeyDictionary[GitStore, Registry] = weakref.WeakKeyDictionary()
-
-
 def registry_of(store: GitStore, user: Callable[[], str]) -> Registry:
     """The registry of a store, made once."""
-    found = _REGISTRIES.get(store)
+    found: Registry | None = store.beside.get("registry")
     if found is None:
-        found = _REGISTRIES[store] = Registry(store, user)
+        found = store.beside["registry"] = Registry(store, user)
     return found

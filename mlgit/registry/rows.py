@@ -26,9 +26,26 @@ _VERSION = (
 
 
 def put_tag(
-    connection: sqlite3.Connection, repo: Repository, ref: str, sha: str, loose: bool
+    connection: sqlite3.Connection,
+    repo: Repository,
+    ref: str,
+    sha: str,
+    loose: bool,
+    present: set[str],
 ) -> str | None:
-    """Take over a tag; the key of the model that it is about, or None if it isn't the registry's."""
+    """Take over a tag.
+
+    Args:
+        connection: The index.
+        repo: The repository.
+        ref: The tag's ref.
+        sha: What it holds.
+        loose: Whether it is a file of its own.
+        present: Commits that are known to be there; more are put in.
+
+    Returns:
+        The key of the model that it is about, or None if it isn't the registry's.
+    """
     tag = ref[len(TAGS) :]
     name = parse_name(tag)
     if name is None:
@@ -40,7 +57,7 @@ def put_tag(
     event: Event | None = None
     unreadable: str | None = None
     try:
-        event = read_event(repo, name, tag, sha)
+        event = read_event(repo, name, tag, sha, present)
     except MlgitException as error:
         unreadable = error.message
     _put_event(connection, ref, sha, name.key, name, event, unreadable, loose)

@@ -196,7 +196,7 @@ def parse_message(text: str, name: str) -> dict[str, Any]:
     return found
 
 
-def read_event(repo: Repository, name: TagName, tag: str, sha: str) -> Event:
+def read_event(repo: Repository, name: TagName, tag: str, sha: str, present: set[str]) -> Event:
     """Read a tag.
 
     Args:
@@ -204,6 +204,7 @@ def read_event(repo: Repository, name: TagName, tag: str, sha: str) -> Event:
         name: What its name says.
         tag: Its name, without "refs/tags/".
         sha: What its ref holds.
+        present: Commits that are known to be there; more are put in.
 
     Raises:
         CorruptData, ResourceDoesNotExist, Unsupported: It can't be used; the message says why.
@@ -217,11 +218,12 @@ def read_event(repo: Repository, name: TagName, tag: str, sha: str) -> Event:
     found = parse_tag(raw)
     if found.kind != "commit":
         raise CorruptData(f"The tag {tag} names a {found.kind}, not a commit")
-    if not repo.objects.exists(found.target):
+    if found.target not in present and not repo.objects.exists(found.target):
         raise CorruptData(
             f"The tag {tag} names the commit {found.target[:10]}, which isn't here",
             hint="mlgit fetch brings what a Git remote has",
         )
+    present.add(found.target)
     if name.version and name.number is None:
         raise CorruptData(
             f"The tag {tag} registers v{name.version}, and MLflow's versions are whole numbers",

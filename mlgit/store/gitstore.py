@@ -41,6 +41,7 @@ class GitStore:
         experiments: The experiments.
         index: Answers queries.
         objects: The clone's artifacts.
+        beside: What layers above keep with the store, by name; it is closed with it.
     """
 
     def __init__(self, repo: Repository) -> None:
@@ -49,6 +50,7 @@ class GitStore:
         self.index = Index(repo)
         self.experiments = Experiments(repo, self.index)
         self.runs = Runs(repo, self.objects, self.index, self.experiments)
+        self.beside: dict[str, Any] = {}
         self._telling = threading.Lock()
 
     # -- search
@@ -339,6 +341,8 @@ class GitStore:
     def close(self) -> None:
         """Let go of files and of runs that this process only joined."""
         self.runs.release_all()
+        for other in self.beside.values():
+            other.close()
         self.index.close()
         self.repo.close()
 
