@@ -54,6 +54,14 @@ class AsyncDriver:
         made: Coroutine[Any, Any, Any] = getattr(self, method)(*arguments)
         return asyncio.run_coroutine_threadsafe(made, self.fs.loop)
 
+    def settle(self) -> None:
+        """Wait until what was cancelled makes no more files."""
+        try:
+            # The loop takes this up after the cancellations.
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.fs.loop).result(timeout=1)
+        except TimeoutError:
+            pass  # it is stuck, and what it left behind is removed as a dead process's
+
     async def size(self, key: str) -> int | None:
         """How many bytes are under a key, or None where there is none."""
         try:

@@ -36,6 +36,9 @@ class Driver(Protocol):
     def start(self, method: str, *arguments: Any) -> Future[Any]:
         """Begin one of the methods below."""
 
+    def settle(self) -> None:
+        """Wait until what was cancelled makes no more files."""
+
     def size(self, key: str) -> Any:
         """How many bytes are under a key; None where there is none, -1 where none tells."""
 

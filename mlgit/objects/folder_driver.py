@@ -79,6 +79,9 @@ class FolderDriver:
             self._slow = _SLOW_FOR
         return future
 
+    def settle(self) -> None:
+        """Nothing: what runs in threads isn't cancelled."""
+
     def size(self, key: str) -> int | None:
         """How large a file is, or None where there is none."""
         try:

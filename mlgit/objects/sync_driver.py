@@ -51,6 +51,9 @@ class SyncDriver:
         """Begin a method in a thread."""
         return self._threads.start(getattr(self, method), *arguments)
 
+    def settle(self) -> None:
+        """Nothing: what runs in threads isn't cancelled."""
+
     def size(self, key: str) -> int | None:
         """How many bytes are under a key, or None where there is none."""
         try:

@@ -135,6 +135,8 @@ def download(
     try:
         done = _move(job, remote, progress)
     finally:
+        if names:
+            remote.driver.settle()
         for name in names.values():
             if os.path.exists(name):
                 os.unlink(name)
