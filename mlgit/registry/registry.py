@@ -606,7 +606,7 @@ class Registry:
             return [
                 *connection.execute("SELECT ref, problem FROM events WHERE problem IS NOT NULL"),
                 *connection.execute("SELECT ref, problem FROM texts WHERE problem IS NOT NULL"),
-                *connection.execute("SELECT coalesce(tag, model), message FROM problems"),
+                *connection.execute("SELECT tag, message FROM problems"),
             ]
 
         return sorted(self.index.ask(work))

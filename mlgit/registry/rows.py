@@ -12,7 +12,7 @@ from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.registry.state import ModelState, Version, replay
 from mlgit.registry.tags import TAGS, Event, TagName, looks_meant, parse_name, read_event
-from mlgit.registry.text import ModelText, format_text, key_of, parse_text, read_text
+from mlgit.registry.text import ModelText, format_text, key_of, parse_text, read_text, ref_of
 from mlgit.store import spelling
 from mlgit.store.runtree import RunTree
 
@@ -210,11 +210,13 @@ def _name(connection: sqlite3.Connection, repo: Repository, state: ModelState) -
         return state.name
     own = spelling.spell(state.name)
     first = min([state.key, *rivals], key=lambda key: (key != own, key))
-    if first != state.key:
+    for loser in {state.key, *rivals} - {first}:
+        connection.execute("DELETE FROM problems WHERE model=? AND tag=?", (loser, ref_of(loser)))
         connection.execute(
             "INSERT INTO problems VALUES (?,?,?)",
-            (state.key, "", f"its name {state.name!r} is another model's, too"),
+            (loser, ref_of(loser), f"its name {state.name!r} is another model's, too"),
         )
+    if first != state.key:
         return spelling.read(state.key)
     # This one has the right: who had the name until now is called by its key.
     for rival in rivals:

@@ -6,11 +6,12 @@ import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mlgit import validation
 from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
+from mlgit.git.secrets import mask_url
 from mlgit.store.gitstore import GitStore
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def find(registry: Registry, source: str | None, run_id: str | None) -> Source:
 
     Raises:
         ResourceDoesNotExist: The source is in a run that isn't there, or has no such folder.
+        InvalidParameterValue: The source holds a password.
         MlgitException: A ``models:/`` source names no version.
     """
     if run_id is not None:
@@ -53,6 +55,12 @@ def find(registry: Registry, source: str | None, run_id: str | None) -> Source:
     if source is None:
         return Source(None, run_id, _commit(registry.store, run_id))
     source = validation.check_text(str(source), "source")
+    if _holds_secret(source):
+        raise InvalidParameterValue(
+            f"The source {mask_url(source)} holds a password, and tags are as public as the "
+            "repository",
+            hint="give the URL without it, and the password to the driver that reads it",
+        )
     if source.startswith("models:"):
         try:
             original = version_of(registry, source)
@@ -71,6 +79,17 @@ def find(registry: Registry, source: str | None, run_id: str | None) -> Source:
     path = unquote(match["path"]).strip("/")
     _require(registry.store, made_by, path)
     return Source(source, run_id or made_by, _commit(registry.store, made_by))
+
+
+def _holds_secret(source: str) -> bool:
+    try:
+        parts = urlsplit(source)
+        password = parts.password
+    except ValueError:
+        return mask_url(source) != source
+    # A name before the @ is Azure's container: abfss://container@account/path.
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return password is not None or mask_url(plain) != plain
 
 
 def _require(store: GitStore, run_id: str, path: str) -> None:

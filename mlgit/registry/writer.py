@@ -263,12 +263,13 @@ class Writer:
         raise Conflict(f"The text of {name!r} keeps being changed by somebody else")
 
     def free_key(self, key: str) -> str:
-        """A key that no tag and no text has: this one, or this one and a number."""
+        """A key that no text has, and no tag that can be used: this one, or it and a number."""
         for number in range(1, 10_000):
             candidate = key if number == 1 else f"{key}-{number}"
             taken = self.index.ask(
                 lambda c, k=candidate: c.execute(  # type: ignore[misc]
-                    "SELECT 1 FROM events WHERE key=? UNION ALL SELECT 1 FROM texts WHERE key=?",
+                    "SELECT 1 FROM events WHERE key=? AND problem IS NULL "
+                    "UNION ALL SELECT 1 FROM texts WHERE key=?",
                     (k, k),
                 ).fetchone()
             )

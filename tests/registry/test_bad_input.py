@@ -22,6 +22,7 @@ from mlgit.exceptions import (
 from mlgit.git import Repository
 from mlgit.git.tags import parse_tag
 from mlgit.registry import registry as module
+from mlgit.registry.text import ModelText, write_text
 from mlgit.tracking.registered import registry_for
 
 Git = Callable[..., str]
@@ -290,3 +291,58 @@ def test_writers_at_once(uri: str, client: MlgitClient, in_repo: Path) -> None:
     assert [v.version for v in versions] == list(range(1, 17))
     assert len({v.commit for v in versions}) == 16
     assert registry_for().problems() == []
+
+
+def test_two_models_of_one_name(client: MlgitClient, in_repo: Path) -> None:
+    """Two clones made or renamed them."""
+    repo = Repository.discover(str(in_repo))
+    client.create_registered_model("a")
+    client.create_registered_model("b")
+    old = repo.refs.read("refs/mlgit/registry/b")
+    write_text(repo, "b", ModelText("a"), old, "rename", 0)
+    assert [m.name for m in client.search_registered_models()] == ["a", "b"]
+    assert [ref for ref, _ in registry_for().problems()] == ["refs/mlgit/registry/b"]
+    client.rename_registered_model("a", "c")
+    assert [m.name for m in client.search_registered_models()] == ["a", "c"]
+    assert registry_for().problems() == []
+
+
+def test_a_name_whose_tags_are_all_unusable_is_free(
+    uri: str, client: MlgitClient, in_repo: Path, git: Git
+) -> None:
+    git(in_repo, "tag", "n@v1.0.0")
+    assert mlgit.register_model(uri, "n").version == 2
+    assert "n@v2.0.0" in tags(git, in_repo)
+
+
+def test_a_key_that_another_model_had_first(
+    uri: str, client: MlgitClient, in_repo: Path, git: Git
+) -> None:
+    client.rename_registered_model("m", "other")
+    assert mlgit.register_model(uri, "m").version == 1
+    assert {"m@v1.0.0", "m-2@v1.0.0"} <= set(tags(git, in_repo))
+    assert sorted(m.name for m in client.search_registered_models()) == ["m", "other"]
+    assert client.get_model_version("other", 1).run_id == client.get_model_version("m", 1).run_id
+
+
+def test_an_alias_that_is_called_as_a_stage(uri: str, client: MlgitClient) -> None:
+    client.create_model_version("m", uri)
+    client.transition_model_version_stage("m", 1, "Production")
+    assert client.get_model_version_by_alias("m", "production").version == 1
+    client.set_registered_model_alias("m", "production", 2)
+    assert client.get_model_version_by_alias("m", "production").version == 2
+    assert [v.current_stage for v in client.get_latest_versions("m")] == ["Production", "None"]
+    assert client.get_registered_model("m").aliases == {"production": 2}
+
+
+def test_a_password_is_not_put_into_a_tag(
+    uri: str, client: MlgitClient, in_repo: Path, git: Git
+) -> None:
+    before = git(in_repo, "for-each-ref")
+    for source in ("https://ada:hunter2@example.com/m", "https://example.com/m?token=abcdef123456"):
+        with pytest.raises(InvalidParameterValue, match="password") as told:
+            client.create_model_version("m", source)
+        assert "hunter2" not in str(told.value) and "abcdef" not in str(told.value)
+    assert git(in_repo, "for-each-ref") == before
+    for source in ("abfss://container@account.example.net/m", "s3://b/m?versionId=3", "//x", "a b"):
+        assert client.create_model_version("m", source).source == source
