@@ -2,7 +2,7 @@
 # Sets up a virtual environment and runs every check: lint, types, tests.
 #
 #     sh tests/run.sh            a few minutes
-#     CI=true sh tests/run.sh    with the slow tests, and beside the real MLflow
+#     CI=true sh tests/run.sh    with the slow tests, and beside the real MLflow and GTO
 #
 # Needs Python and Git.
 set -eu
@@ -41,6 +41,11 @@ if [ "${CI:-}" = true ]; then
             >"$(echo "$peer"/lib/python3*/site-packages)/zz-frameworks.pth"
         export "MLGIT_TEST_MLFLOW$major=$peer/bin/python"
     done
+    # The real GTO, for the tests of the registry.
+    gto=${MLGIT_GTO_VENV:-$root/.venv-gto}
+    [ -x "$gto/bin/python" ] || python3 -m venv "$gto"
+    "$gto/bin/python" -m pip install --quiet --disable-pip-version-check "gto==1.10.1"
+    export "MLGIT_TEST_GTO=$gto/bin/gto"
     exec "$venv/bin/python" -m pytest -n 2 "$@"
 fi
 exec "$venv/bin/python" -m pytest -n 2 -m "not slow" "$@"
