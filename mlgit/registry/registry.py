@@ -86,6 +86,10 @@ class Registry:
         key = self.key(name)
         return self.index.ask(lambda c: rows.model_of(c, key))
 
+    def has(self, name: str) -> bool:
+        """Whether there is a model of a name."""
+        return self._key(name) is not None
+
     def key(self, name: str) -> str:
         """The key of a model.
 

@@ -155,3 +155,24 @@ def version_named(registry: Registry, name: str, which: str) -> ModelVersion:
             hint="mlgit models show lists the versions and their stages",
         )
     return found[0]
+
+
+def version_meant(registry: Registry, text: str) -> ModelVersion:
+    """The version that a person means: ``NAME``, ``NAME@v3``, ``NAME@3``, ``NAME@alias``.
+
+    Args:
+        registry: The registry.
+        text: What was written. A name alone is its latest version; a stage's name is the
+            version last put there, unless an alias has it.
+
+    Raises:
+        ResourceDoesNotExist: There is no such model or version.
+        InvalidParameterValue: There is no such alias or stage.
+    """
+    name, at, which = text.rpartition("@")
+    if not at or registry.has(text):
+        return version_named(registry, text, "latest")
+    number = re.match(r"^v?([0-9]{1,18})\Z", which)
+    if number:
+        return registry.version(name, int(number[1]))
+    return registry.by_alias(name, which)

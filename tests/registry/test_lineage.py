@@ -6,8 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import mlgit
 from mlgit import MlgitClient
+from mlgit.exceptions import MlgitException
+from mlgit.registry.sources import version_meant
 from mlgit.tracking.registered import registry_for
 
 
@@ -57,3 +61,35 @@ def test_the_history_says_who_when_what_and_why(client: MlgitClient) -> None:
     assert last.message["previous_version"] == 1
     assert last.message["guards"] == [{"metric": "acc", "value": 0.9}]
     assert not last.signed
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("m", 3),
+        ("m@v1", 1),
+        ("m@2", 2),
+        ("m@champion", 2),
+        ("m@latest", 3),
+        ("m@production", 1),
+        ("m@Production", 1),
+        ("a@b", 1),
+        ("a@b@v1", 1),
+    ],
+)
+def test_which_version_a_person_means(text: str, number: int, client: MlgitClient) -> None:
+    client.create_registered_model("m")
+    for source in ("s3://b/1", "s3://b/2", "s3://b/3"):
+        client.create_model_version("m", source)
+    client.set_registered_model_alias("m", "champion", 2)
+    client.transition_model_version_stage("m", 1, "Production")
+    client.create_registered_model("a@b")
+    client.create_model_version("a@b", "s3://b/1")
+    assert version_meant(registry_for(), text).version == number
+
+
+def test_which_version_nobody_means(client: MlgitClient) -> None:
+    client.create_registered_model("m")
+    for text in ("m", "n", "m@v1", "m@champion", "m@", "@v1", ""):
+        with pytest.raises(MlgitException):
+            version_meant(registry_for(), text)
