@@ -69,7 +69,6 @@ def log(
 
     Raises:
         InvalidParameterValue: An argument can't be right.
-        Unsupported: It is to be registered, and there is no registry.
         Those of ``save_model``.
     """
     given: dict[str, Any] = dict(options)

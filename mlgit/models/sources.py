@@ -82,7 +82,7 @@ def source_of(uri: str | os.PathLike[str], store: GitStore | None = None) -> Sou
     Raises:
         InvalidParameterValue: The URI doesn't parse.
         ResourceDoesNotExist: There is no such run, revision or folder.
-        Unsupported: There is no registry, or no driver for the URL.
+        Unsupported: There is no driver for the URL.
     """
     meant = uris.parse(uri)
     if isinstance(meant, uris.RegistryUri):

@@ -98,10 +98,18 @@ class Calls(RuleBasedStateMachine):
         self.deleted: set[str] = set()
 
     def teardown(self) -> None:
-        problems = self.client._registry.problems()
+        registry = self.client._registry
+        problems = registry.problems()
+        kept = self.everything()
+        registry.index.discard()
+        remade = self.everything()
         uri.close_all()
         self.folder.cleanup()
         assert problems == []
+        assert kept == remade, "an index made anew says the same"
+
+    def everything(self) -> list[Any]:
+        return [*self.client.search_registered_models(), *self.client.search_model_versions()]
 
     def both(self, call: str, *arguments: Any, **options: Any) -> Any:
         theirs = self.peer.ask(call, *arguments, **options)

@@ -346,3 +346,16 @@ def test_a_password_is_not_put_into_a_tag(
     assert git(in_repo, "for-each-ref") == before
     for source in ("abfss://container@account.example.net/m", "s3://b/m?versionId=3", "//x", "a b"):
         assert client.create_model_version("m", source).source == source
+
+
+def test_many_loose_tags_are_packed(
+    uri: str, client: MlgitClient, in_repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlgit.registry.writer._MANY", 4)
+    client.create_model_version("m", uri)
+    for number in range(12):
+        client.set_registered_model_alias("m", "champion", 1 + number % 2)
+    assert len(tags(git, in_repo)) == 14
+    assert len(list((in_repo / ".git/refs/tags").iterdir())) <= 5
+    assert client.get_model_version_by_alias("m", "champion").version == 2
+    assert len(registry_for().history("m")) == 14
