@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from mlgit.exceptions import Unsupported
 from mlgit.models.uris import RegistryUri
-from mlgit.registry import checks, sources
 from mlgit.tracking import registered
 
 
@@ -47,9 +46,13 @@ class _InUse:
     """The registry of the repository that runs are logged to."""
 
     def check_name(self, name: str) -> None:
+        from mlgit.registry import checks
+
         checks.model_name(name)
 
     def resolve(self, uri: RegistryUri) -> str:
+        from mlgit.registry import sources
+
         registry = registered.registry_for()
         if uri.alias is not None:
             found = registry.by_alias(uri.name, uri.alias)

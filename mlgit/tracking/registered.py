@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlgit.entities import PagedList
-from mlgit.entities.model_registry import ModelVersion, RegisteredModel
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceAlreadyExists
-from mlgit.registry import checks, sources
-from mlgit.registry.registry import Registry, registry_of
 from mlgit.tracking import context, uri
+
+# The registry is imported when it is used: programs that only log needn't wait for it.
+if TYPE_CHECKING:
+    from mlgit.entities.model_registry import ModelVersion, RegisteredModel
+    from mlgit.registry.registry import Registry
 
 _registry_uri: str | None = None
 
@@ -32,6 +34,8 @@ def get_registry_uri() -> str:
 
 def registry_for(tracking_uri: str | None = None) -> Registry:
     """The registry of a repository; of the current one where no URI is given."""
+    from mlgit.registry.registry import registry_of
+
     return registry_of(uri.store_for(tracking_uri), context.user)
 
 
@@ -184,6 +188,8 @@ class RegistryCalls:
                 f"Unsupported source model URI: {src_model_uri!r}. The `copy_model_version` API "
                 "only copies models stored in the 'models:/' scheme."
             )
+        from mlgit.registry import sources
+
         registry = self._registry
         try:
             source = sources.version_of(registry, src_model_uri)
@@ -221,7 +227,9 @@ class RegistryCalls:
 
     def get_model_version_stages(self, name: str, version: int | str) -> list[str]:
         """The stages that versions may be in."""
-        return list(checks.ALL_STAGES)
+        from mlgit.registry.checks import ALL_STAGES
+
+        return list(ALL_STAGES)
 
     def update_model_version(
         self, name: str, version: int | str, description: str | None = None
@@ -366,6 +374,8 @@ def _one_of(registry: Registry, name: str, version: int | str | None, stage: str
         raise InvalidParameterValue("version and stage cannot be set together")
     if not (version or stage):
         raise InvalidParameterValue("version or stage must be set")
+    from mlgit.registry import sources
+
     return sources.version_named(registry, name, stage).version if stage else version
 
 
@@ -392,6 +402,8 @@ def register(
         ResourceDoesNotExist: The source is in a run that isn't there or has no such folder.
         InvalidParameterValue: The name or a tag can't be one.
     """
+    from mlgit.registry import checks, sources
+
     checks.model_name(name)
     checks.tags(tags)
     sources.find(registry, source, run_id)

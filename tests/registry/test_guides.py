@@ -152,3 +152,14 @@ def test_a_copy_of_a_version(client: MlflowClient) -> None:
     assert uri == f"runs:/{run_id}/model"
     client.delete_model_version("staging-model", 1)
     assert mlflow.pyfunc.load_model("models:/production-model/1").predict([1]) == [2]
+
+
+def test_who_only_logs_does_not_wait_for_the_registry(in_repo: Path, python: Any) -> None:
+    program = (
+        "import sys, mlgit\n"
+        "with mlgit.start_run():\n"
+        "    mlgit.log_metric('a', 1)\n"
+        "    mlgit.pyfunc.log_model('m', python_model=str.upper)\n"
+        "assert not [name for name in sys.modules if name.startswith('mlgit.registry')]\n"
+    )
+    python(program, cwd=in_repo)
