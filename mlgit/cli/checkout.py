@@ -61,6 +61,7 @@ def place_data(
     force: bool = False,
     links: Sequence[str] = (),
     remote: str | None = None,
+    fetched: bool = False,
 ) -> CheckedOut:
     """Check out data, and show how far it is; see ``mlgit.worktree.checkout.checkout``."""
     from mlgit.worktree.checkout import checkout as checkout_data
@@ -76,6 +77,7 @@ def place_data(
                 links=list(links) or None,
                 progress=progress,
                 remote=remote,
+                fetched=fetched,
             )
     finally:
         data.close()

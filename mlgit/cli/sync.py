@@ -174,7 +174,7 @@ def pull(
     done, problem = _fetch(app, remote, want, which, storage, dry_run, want)
     placed = None
     if want and not (no_checkout or dry_run) and app.open().repo.worktree is not None:
-        placed = place_data(app, remote=storage)
+        placed = place_data(app, remote=storage, fetched=problem is None)
     if as_json:
         data = {"data": checkout_json(placed)} if placed else {}
         app.out.json({**_fetch_json(done, dry_run), **data})

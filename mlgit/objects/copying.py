@@ -49,8 +49,8 @@ def copy_and_hash(source: int, target: int, expected: int = 0, tell: Tell | None
     return _copy_large(source, target, tell)
 
 
-def _copy_large(source: int, target: int, tell: Tell | None) -> str:
-    """Hashing and writing take about as long as each other: each gets a thread."""
+def _copy_large(source: int, target: int | None, tell: Tell | None) -> str:
+    """Hashing takes about as long as reading and writing: it gets a thread of its own."""
     import queue
     import threading
 
@@ -72,7 +72,8 @@ def _copy_large(source: int, target: int, tell: Tell | None) -> str:
         buffer = free.get()
         while count := os.readv(source, [buffer]):
             full.put((buffer, count))
-            write_all(target, buffer[:count])
+            if target is not None:
+                write_all(target, buffer[:count])
             if tell is not None:
                 tell(count)
             buffer = free.get()
@@ -119,6 +120,8 @@ def digest_of(path: str, tell: Tell | None = None) -> str:
     fd = os.open(path, os.O_RDONLY)
     try:
         size = os.fstat(fd).st_size
+        if size >= _LARGE:
+            return _copy_large(fd, None, tell)
         buffer = memoryview(bytearray(min(CHUNK, max(size + 1, 1 << 12))))
         while count := os.readv(fd, [buffer]):
             digest.update(buffer[:count])

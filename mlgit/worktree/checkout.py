@@ -59,6 +59,7 @@ def checkout(
     links: Sequence[str] | None = None,
     progress: Progress | None = None,
     remote: str | None = None,
+    fetched: bool = False,
 ) -> CheckedOut:
     """Bring data to the state that its pointers name, and remove what lost its pointer.
 
@@ -72,6 +73,7 @@ def checkout(
         links: The ways to place files; as configured where None.
         progress: Called with bytes done and wanted.
         remote: Where missing objects come from; the default remote where None.
+        fetched: They were fetched just now, so that it needn't be looked whether each is here.
 
     Raises:
         ResourceDoesNotExist: There is no pointer of a path.
@@ -80,6 +82,7 @@ def checkout(
     links = links or configured_links(data.repo)
     placer = Placer(data.objects, data.root, links, folder_remotes(data.repo))
     made = _Checkout(data, placer, force, progress, remote)
+    made.fetched = fetched
     paths = data.chosen(list(given))
     with data.alone():
         # First: what is now part of another folder of data comes back with that.
@@ -108,6 +111,7 @@ class _Checkout:
         self.force = force
         self.progress = progress
         self.remote = remote
+        self.fetched = False
         self.done = CheckedOut()
         self._connected: RemoteObjects | None = None
         self._bytes = 0
@@ -247,6 +251,8 @@ class _Checkout:
     # -- doing it
 
     def _fetch(self, changes: list[Change]) -> None:
+        if self.fetched:
+            return
         wants = [change.want for change in changes if change.want is not None]
         self.done.fetched += bring(self.data.objects, wants, self._connect, self.progress)
 
@@ -313,8 +319,8 @@ class _Checkout:
     def _place_file(self, want: Entry, path: str, total: int) -> os.stat_result:
         try:
             made = self.placer.file(want, path)
-        except CorruptData:
-            # It was put aside; where a remote has it, that one is as good.
+        except (CorruptData, ResourceDoesNotExist):
+            # It was put aside, or is gone; where a remote has it, that one is as good.
             self.done.fetched += bring(self.data.objects, [want], self._connect)
             made = self.placer.file(want, path)
         self.done.written += 1
