@@ -170,7 +170,14 @@ class FolderDriver:
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o222:
             return False
-        return found.st_uid == os.geteuid() and self._looks_new(found, into)
+        if found.st_uid != os.geteuid() or not self._looks_new(found, into):
+            return False
+        try:
+            if time.time() - found.st_mtime > FRESH / 2:
+                os.utime(path)  # long before it is old: who removes objects goes by this
+        except OSError as error:
+            return self._cannot_link(error)
+        return True
 
     def _looks_new(self, found: os.stat_result, folder: str) -> bool:
         if folder not in self._expected:
@@ -186,7 +193,6 @@ class FolderDriver:
 
     def _link_in(self, path: str, target: str, size: int) -> bool:
         try:
-            _refresh(path)
             try:
                 os.link(path, target)
             except FileNotFoundError:
@@ -202,7 +208,6 @@ class FolderDriver:
         if not self._may_link(source, os.path.dirname(path)):
             return False
         try:
-            _refresh(source)
             os.link(source, path)
         except FileNotFoundError:
             raise
@@ -273,12 +278,6 @@ def _create(path: str, mode: int) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, mode)
-
-
-def _refresh(path: str) -> None:
-    """Make an object new again, long before it is old: who removes objects goes by this."""
-    if time.time() - os.stat(path).st_mtime > FRESH / 2:
-        os.utime(path)
 
 
 def _has_acl(folder: str) -> bool:

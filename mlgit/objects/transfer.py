@@ -14,6 +14,7 @@ from mlgit.objects.failures import is_missing
 from mlgit.objects.local import LocalObjects
 from mlgit.objects.parallel import run
 from mlgit.objects.remote import RemoteObjects, key_of
+from mlgit.objects.whole import LARGE
 
 # What may be in memory of objects that are under way.
 _BUDGET = 40 << 20
@@ -65,7 +66,7 @@ def upload(
     whole: set[str] = set()
 
     def start(sha: str, tell: Tell) -> Future[Any]:
-        if local.is_whole(sha):
+        if (here[sha] or 0) >= LARGE and local.is_whole(sha):
             whole.add(sha)
         arguments = (local.path(sha), key_of(sha), here[sha], sha, tell)
         return remote.driver.start("put", *arguments, True, sha in whole)
