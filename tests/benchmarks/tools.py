@@ -153,7 +153,7 @@ def git_lfs() -> Tool:
         {
             "add": [["git", "add", "-A"], ["git", "commit", "-qm", "data"]],
             "push": [["git", "push", "-q", "origin", "main"]],
-            "pull": [["git", "lfs", "pull"]],
+            "pull": [["git", "lfs", "install", "--local"], ["git", "lfs", "pull"]],
             "status": [["git", "status", "--porcelain"]],
         },
         prepare=[
