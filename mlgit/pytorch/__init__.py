@@ -21,7 +21,7 @@ from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import ModelInfo
 from mlgit.models.pickles import dump_pickle
 from mlgit.models.requirements import inferred, with_mlflow
-from mlgit.models.saving import SaveOptions, Written, save
+from mlgit.models.saving import SaveOptions, Written, save, spelled_out
 from mlgit.pytorch.scoring import Scored, best_device
 from mlgit.pytorch.states import load_state_dict, log_state_dict, save_state_dict
 
@@ -48,6 +48,7 @@ _PLAIN = {_THEIR_PICKLE, "pickle", "cloudpickle", "cloudpickle.cloudpickle"}
 _FORMATS = ("pickle", "pt2")
 
 
+@spelled_out(SaveOptions)
 def save_model(
     pytorch_model: Any,
     path: str | os.PathLike[str],
@@ -55,6 +56,7 @@ def save_model(
     pickle_module: types.ModuleType | None = None,
     serialization_format: str | None = None,
     export_model: bool = False,
+    requirements_file: str | None = None,
     **options: Unpack[SaveOptions],
 ) -> None:
     """Save a model to a folder.
@@ -66,6 +68,7 @@ def save_model(
         serialization_format: "pickle", which is meant where nothing is said, and which MLflow
             2 and 3 load; or "pt2", a program that ``torch.export`` makes, which MLflow 3 loads.
         export_model: True means the format "pt2".
+        requirements_file: Another name for ``pip_requirements``, of MLflow 2.
         options: See ``mlgit.models.saving.SaveOptions``. "pt2" needs an ``input_example``.
 
     Raises:
@@ -76,6 +79,8 @@ def save_model(
     torch = framework("torch", NAME)
     format_ = _checked_format(torch, pytorch_model, serialization_format, export_model)
     options = {**options, "input_example": _as_array(torch, options.get("input_example"))}
+    if requirements_file is not None:
+        options = {"pip_requirements": requirements_file, **options}
     scored = Scored(pytorch_model)
 
     def write(folder: str) -> Written:
@@ -103,6 +108,7 @@ def save_model(
     save(NAME, path, write, options)
 
 
+@spelled_out(LogOptions)
 def log_model(
     pytorch_model: Any,
     artifact_path: str | None = None,
@@ -110,6 +116,7 @@ def log_model(
     pickle_module: types.ModuleType | None = None,
     serialization_format: str | None = None,
     export_model: bool = False,
+    requirements_file: str | None = None,
     **options: Unpack[LogOptions],
 ) -> ModelInfo:
     """Log a model to the active run, which is begun if there is none.
@@ -117,7 +124,8 @@ def log_model(
     Args:
         pytorch_model: A ``torch.nn.Module``.
         artifact_path: Its folder in the run; ``name`` means the same.
-        pickle_module, serialization_format, export_model: As for ``save_model``.
+        pickle_module, serialization_format, export_model, requirements_file: As for
+            ``save_model``.
         options: See ``mlgit.models.logged.LogOptions``.
 
     Raises:
@@ -131,6 +139,7 @@ def log_model(
         pickle_module=pickle_module,
         serialization_format=serialization_format,
         export_model=export_model,
+        requirements_file=requirements_file,
     )
 
 

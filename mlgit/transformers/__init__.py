@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from mlgit.exceptions import InvalidParameterValue
+from mlgit.exceptions import InvalidParameterValue, Unsupported
 from mlgit.models.environment import conda_of
 from mlgit.models.flavors import framework
 from mlgit.models.folder import ModelFolder, opened
 from mlgit.models.logged import LogOptions, log
 from mlgit.models.mlmodel import ModelInfo
 from mlgit.models.requirements import inferred, with_mlflow
-from mlgit.models.saving import SaveOptions, Written, save
+from mlgit.models.saving import SaveOptions, Written, save, spelled_out
 from mlgit.transformers.components import DTYPES, load_parts, pipeline_of, write_parts
 from mlgit.transformers.scoring import Scored, check_template, is_scored
 from mlgit.transformers.signatures import default_signature
@@ -36,6 +36,7 @@ NAME = "transformers"
 _RETURNS = ("pipeline", "components")
 
 
+@spelled_out(SaveOptions)
 def save_model(
     transformers_model: Any,
     path: str | os.PathLike[str],
@@ -47,6 +48,8 @@ def save_model(
     model_config: dict[str, Any] | None = None,
     prompt_template: str | None = None,
     save_pretrained: bool = True,
+    inference_config: dict[str, Any] | None = None,
+    base_model_path: str | None = None,
     **options: Unpack[SaveOptions],
 ) -> None:
     """Save a pipeline to a folder.
@@ -63,16 +66,20 @@ def save_model(
         model_config: Arguments that the pyfunc face calls the pipeline with.
         prompt_template: What the pyfunc face makes of a text: has ``{prompt}`` where it goes.
         save_pretrained: Accepted for MLflow's sake: the weights are kept in any case.
+        inference_config: Another name for ``model_config``, of MLflow 2.
+        base_model_path: Of adapters, which aren't in this version.
         options: See ``mlgit.models.saving.SaveOptions``.
 
     Raises:
         InvalidParameterValue: An argument can't be right, a component is missing, or the task
             isn't known.
+        Unsupported: It is an adapter, or a task of MLflow's own.
         ResourceAlreadyExists: There is something at the path.
     """
     framework("transformers", NAME)
+    _check_no_base(base_model_path)
     pipeline = pipeline_of(transformers_model, task, processor)
-    config = dict(model_config or {})
+    config = dict(model_config or inference_config or {})
     if prompt_template is not None:
         check_template(prompt_template, pipeline.task)
         options["metadata"] = {
@@ -99,6 +106,7 @@ def save_model(
     save(NAME, path, write, options)
 
 
+@spelled_out(LogOptions)
 def log_model(
     transformers_model: Any,
     artifact_path: str | None = None,
@@ -110,6 +118,8 @@ def log_model(
     model_config: dict[str, Any] | None = None,
     prompt_template: str | None = None,
     save_pretrained: bool = True,
+    inference_config: dict[str, Any] | None = None,
+    base_model_path: str | None = None,
     **options: Unpack[LogOptions],
 ) -> ModelInfo:
     """Log a pipeline to the active run, which is begun if there is none.
@@ -119,7 +129,7 @@ def log_model(
             checkpoint.
         artifact_path: Its folder in the run; ``name`` means the same.
         processor, task, torch_dtype, model_card, model_config, prompt_template,
-            save_pretrained: As for ``save_model``.
+            save_pretrained, inference_config, base_model_path: As for ``save_model``.
         options: See ``mlgit.models.logged.LogOptions``.
 
     Raises:
@@ -137,6 +147,8 @@ def log_model(
         model_config=model_config,
         prompt_template=prompt_template,
         save_pretrained=save_pretrained,
+        inference_config=inference_config,
+        base_model_path=base_model_path,
     )
 
 
@@ -145,6 +157,7 @@ def load_model(
     dst_path: str | None = None,
     return_type: str = "pipeline",
     device: Any = None,
+    base_model_path: str | None = None,
     *,
     allow_pickle: bool | None = None,
     **options: Any,
@@ -156,6 +169,7 @@ def load_model(
         dst_path: A folder that its files are put into and stay in.
         return_type: "pipeline", or "components" for a dict of what one is made of.
         device: Where the model is put, as in "cpu", 0 or "cuda:0".
+        base_model_path: Of adapters, which aren't in this version.
         allow_pickle: Whether weights may be loaded from pickles, and code that is kept with the
             model run; the setting where None.
         options: For the model's ``from_pretrained``, as in ``device_map``, and for
@@ -171,6 +185,7 @@ def load_model(
         raise InvalidParameterValue(
             f"Unsupported return_type: {return_type!r}", hint="one of " + ", ".join(_RETURNS)
         )
+    _check_no_base(base_model_path)
     with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
         parts, rest = _load(folder, options)
         if return_type == "components":
@@ -220,6 +235,14 @@ def get_default_conda_env(model: Any = None) -> dict[str, Any]:
         model: Accepted for MLflow's sake.
     """
     return conda_of(with_mlflow(get_default_pip_requirements()))
+
+
+def _check_no_base(path: str | None) -> None:
+    if path is not None:
+        raise Unsupported(
+            "base_model_path is for adapters, which aren't in this version",
+            hint="model.merge_and_unload() of peft makes a whole model",
+        )
 
 
 def _write_card(card: Any, folder: str) -> None:

@@ -181,6 +181,7 @@ def _parts(**changed: Any) -> dict[str, Any]:
         (lambda: _parts(), {"prompt_template": "no braces"}, r"must have \{prompt\} once"),
         (lambda: _parts(), {"prompt_template": "{prompt} {x}"}, r"must have \{prompt\} once"),
         (lambda: _parts(), {"prompt_template": "{prompt"}, "can't be read"),
+        (lambda: _parts(), {"base_model_path": "base"}, "adapters"),
         (lambda: [1], {}, "can't be a list"),
         (object, {}, "can't be a object"),
     ],
