@@ -62,7 +62,7 @@ def version(number: object) -> int:
     except (TypeError, ValueError, OverflowError):
         raise InvalidParameterValue(
             f"Parameter 'version' must be an integer, got {number!r}",
-            hint="mlgit models show <name> lists the versions",
+            hint="search_model_versions() lists the versions",
         ) from None
 
 

@@ -110,7 +110,7 @@ class Registry:
                 f"Registered Model with name={name} not found",
                 hint=f"did you mean {close[0]!r}?"
                 if close
-                else "mlgit models list shows them; mlgit fetch brings those of a Git remote",
+                else "search_registered_models() lists them; mlgit fetch brings those of a Git remote",
             )
         return found
 
@@ -303,9 +303,9 @@ class Registry:
                 return found[0]
         raise ResourceDoesNotExist(
             f"Model Version (name={name}, version={number}) not found",
-            hint="mlgit models show lists a model's versions"
+            hint="search_model_versions() lists a model's versions"
             if key is not None
-            else "mlgit models list shows the models",
+            else "search_registered_models() lists the models",
         )
 
     def location(self, name: str, number: Any) -> str:

@@ -152,7 +152,7 @@ def version_named(registry: Registry, name: str, which: str) -> ModelVersion:
     if not found:
         raise ResourceDoesNotExist(
             f"No versions of model with name '{name}' and stage '{which}' found",
-            hint="mlgit models show lists the versions and their stages",
+            hint="search_model_versions() lists the versions and their stages",
         )
     return found[0]
 

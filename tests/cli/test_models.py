@@ -197,7 +197,7 @@ def test_what_is_no_model(run, logged):
     several = run("models", "show", "two", code=2).stderr
     assert f"{logged['two'][:8]}:plain" in several
     assert f"{logged['two'][:8]}:counts" in several
-    assert "registry" in run("models", "show", "models:/flowers/1", code=6).stderr
+    assert "name=flowers" in run("models", "show", "models:/flowers/1", code=3).stderr
     run("models", "show", "runs:/x", code=2)
 
 
