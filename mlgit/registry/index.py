@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -17,6 +16,7 @@ from mlgit.registry import rows, watch
 from mlgit.registry.schema import TABLES, VERSION
 from mlgit.registry.tags import TAGS
 from mlgit.store import query
+from mlgit.store.forking import ForkGuard
 
 T = TypeVar("T")
 
@@ -37,9 +37,9 @@ class RegistryIndex:
         self.path = f"{repo.state_dir}/registry.sqlite"
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._settled = _Settled()
-        _INDEXES.add(self)
+        _FORKS.watch(self)
 
     def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with the index, brought up to date; once more with a new one if it is
@@ -48,7 +48,7 @@ class RegistryIndex:
         Raises:
             MlgitException: It can't be used.
         """
-        with self._lock:
+        with self.lock:
             try:
                 self._sync(self._opened())
                 return work(self._opened())
@@ -190,31 +190,4 @@ def _prepared(path: str) -> sqlite3.Connection:
     return connection
 
 
-_INDEXES: weakref.WeakSet[RegistryIndex] = weakref.WeakSet()
-_HELD: list[RegistryIndex] = []
-
-
-def _before_fork() -> None:
-    # SQLite's locks aren't inherited, but its memory of them is: close before a fork.
-    for index in list(_INDEXES):
-        index._lock.acquire()
-        _HELD.append(index)
-        index.close()
-
-
-def _after_fork_in_parent() -> None:
-    while _HELD:
-        _HELD.pop()._lock.release()
-
-
-def _after_fork_in_child() -> None:
-    while _HELD:
-        _HELD.pop()._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+_FORKS: ForkGuard[RegistryIndex] = ForkGuard()

@@ -12,7 +12,6 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from mlgit.exceptions import MlgitException, from_os_error
 from mlgit.git import Repository
 from mlgit.store import query, rows
 from mlgit.store.committer import Committer
+from mlgit.store.forking import ForkGuard
 from mlgit.store.record import Record
 from mlgit.store.refwatch import ARCHIVED, RefWatch
 from mlgit.store.schema import INDEX_VERSION, TABLES
@@ -41,8 +41,8 @@ class Index:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         # One connection serves all threads, and a transaction is the connection's.
-        self._lock = threading.RLock()
-        _INDEXES.add(self)
+        self.lock = threading.RLock()
+        _FORKS.watch(self)
         self.committer: Committer  # set by the store; each needs the other
 
     # -- opening
@@ -122,7 +122,7 @@ class Index:
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with the database; once more with a new one if it is damaged."""
-        with self._lock:
+        with self.lock:
             try:
                 return work(self.connection())
             except sqlite3.DatabaseError as error:
@@ -330,35 +330,7 @@ class Index:
         return self._guarded(lambda connection: connection.execute(sql, args).fetchall())
 
 
-_INDEXES: weakref.WeakSet[Index] = weakref.WeakSet()
-_HELD: list[Index] = []
-
-
-def _before_fork() -> None:
-    # A connection must not be carried across a fork: SQLite's locks aren't inherited, but
-    # its memory of them is (sqlite.org/howtocorrupt.html, 2.6).
-    for index in list(_INDEXES):
-        index._lock.acquire()
-        _HELD.append(index)
-        index.close()
-
-
-def _after_fork_in_parent() -> None:
-    while _HELD:
-        _HELD.pop()._lock.release()
-
-
-def _after_fork_in_child() -> None:
-    while _HELD:
-        _HELD.pop()._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+_FORKS: ForkGuard[Index] = ForkGuard()
 
 
 def _stamp(folder: str) -> str | None:
