@@ -10,26 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 
-from mlgit.exceptions import MlgitException, from_os_error
+from mlgit.exceptions import from_os_error
 from mlgit.git import Repository
-from mlgit.store.remotes import remote_objects
 
 
-def is_new(repo: Repository, name: str | None) -> bool:
-    """Whether there is a remote, the default one where None, that wasn't looked at as a whole."""
-    mark = _mark(repo, name)
-    return mark is not None and mark not in _read(repo)
+def is_new(repo: Repository, url: str) -> bool:
+    """Whether a remote wasn't looked at as a whole before."""
+    return _mark(url) not in _read(repo)
 
 
-def note(repo: Repository, name: str | None) -> None:
+def note(repo: Repository, url: str) -> None:
     """Write down that a remote has all that pushed refs name and this clone has.
 
     Raises:
         StorageError, PermissionDenied: It can't be written.
     """
-    mark = _mark(repo, name)
-    if mark is not None:
-        _write(repo, sorted({*_read(repo), mark}))
+    _write(repo, sorted({*_read(repo), _mark(url)}))
 
 
 def forget(repo: Repository) -> None:
@@ -42,12 +38,8 @@ def forget(repo: Repository) -> None:
         _write(repo, [])
 
 
-def _mark(repo: Repository, name: str | None) -> str | None:
+def _mark(url: str) -> str:
     """What a remote is called in the file: its URL may hold credentials."""
-    try:
-        url = remote_objects(repo, name).url
-    except MlgitException:
-        return None
     return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()
 
 

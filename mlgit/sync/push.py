@@ -10,6 +10,7 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, masked, transport
 from mlgit.objects import Entry
 from mlgit.objects.notices import Watch
+from mlgit.objects.remote import RemoteObjects
 from mlgit.objects.transfer import Transferred
 from mlgit.store import names, placed, pushed
 from mlgit.store.archive_record import read_archive
@@ -208,22 +209,30 @@ class _Push:
         refs = {update.ref: update.new for update in updates if update.new is not None}
         needed = wanted.new_entries(self.store, refs, self.there)
         data: set[Entry] = wanted.data_entries(self.store)
-        whole = first and not self.narrowed and placed.is_new(repo, object_remote)
-        if self.told.same and first and (self.thorough or whole):
-            data |= wanted.entries_of_refs(self.store, filter(self.chosen, shared_refs(repo)))
-        if not needed and not data:
-            if whole and not self.dry_run:
-                placed.note(repo, object_remote)
-            return
+        objects: RemoteObjects | None = None
         try:
-            objects = remote_objects(self.store.repo, object_remote)
-        except ResourceDoesNotExist as error:
+            objects = remote_objects(repo, object_remote)
+        except MlgitException as error:
+            lacking = error
+        whole = (
+            first and not self.narrowed and objects is not None and placed.is_new(repo, objects.url)
+        )
+        if self.told.same and first and (self.thorough or whole):
+            chosen = {ref: sha for ref, sha in shared_refs(repo).items() if self.chosen(ref)}
+            data |= wanted.entries_of_refs(self.store, chosen)
+        if not needed and not data:
+            if whole and objects is not None and not self.dry_run:
+                placed.note(repo, objects.url)
+            return
+        if objects is None:
+            if not isinstance(lacking, ResourceDoesNotExist):
+                raise lacking
             if not needed and object_remote is None:
                 return  # data that is kept in one clone; no ref that is pushed needs it
             raise ResourceDoesNotExist(
-                f"These runs have artifacts, and there is nowhere to put them: {error.message}",
-                hint=f"{error.hint}; or mlgit push --no-artifacts",
-            ) from error
+                f"These runs have artifacts, and there is nowhere to put them: {lacking.message}",
+                hint=f"{lacking.hint}; or mlgit push --no-artifacts",
+            ) from lacking
         if self.dry_run:
             return
         if needed or data:
@@ -231,7 +240,7 @@ class _Push:
         with self.show("Uploading artifacts") as progress:
             done = wanted.upload(self.store, objects, needed, data, progress)
         if whole:
-            placed.note(repo, object_remote)
+            placed.note(repo, objects.url)
         before = self.told.objects
         self.told.objects = Transferred(
             before.objects + done.objects, before.bytes + done.bytes, done.already

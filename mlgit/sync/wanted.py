@@ -87,13 +87,10 @@ def entries_of_runs(store: GitStore, commits: Iterable[str]) -> set[Entry]:
     return roots.entries
 
 
-def entries_of_refs(store: GitStore, refs: Iterable[str]) -> set[Entry]:
+def entries_of_refs(store: GitStore, refs: Mapping[str, str]) -> set[Entry]:
     """What the newest commits of refs name; what can't be read is left to ``mlgit fsck``."""
     commits: set[str] = set()
-    for ref in refs:
-        sha = store.repo.refs.read(ref)
-        if sha is None:
-            continue
+    for ref, sha in refs.items():
         if ref.startswith(names.RUNS):
             commits.add(sha)
         elif ref.startswith(names.ARCHIVE):
