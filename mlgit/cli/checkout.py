@@ -62,6 +62,7 @@ def place_data(
     links: Sequence[str] = (),
     remote: str | None = None,
     fetched: bool = False,
+    left: dict[str, int] | None = None,
 ) -> CheckedOut:
     """Check out data, and show how far it is; see ``mlgit.worktree.checkout.checkout``."""
     from mlgit.worktree.checkout import checkout as checkout_data
@@ -78,6 +79,7 @@ def place_data(
                 progress=progress,
                 remote=remote,
                 fetched=fetched,
+                left=left,
             )
     finally:
         data.close()

@@ -125,7 +125,7 @@ def fetch(
     app.out.quiet |= quiet
     narrow = bool(experiments or runs or models)
     which = _Which(experiments, runs, models)
-    done, problem = _fetch(app, remote, artifacts or narrow, which, storage, dry_run, False)
+    done, problem = _fetch(app, remote, artifacts or narrow, which, storage, dry_run)
     if as_json:
         app.out.json(_fetch_json(done, dry_run))
     else:
@@ -171,10 +171,12 @@ def pull(
     app.out.quiet |= quiet
     want = not no_artifacts
     which = _Which(experiments, runs, models)
-    done, problem = _fetch(app, remote, want, which, storage, dry_run, want)
+    place = want and not (no_checkout or dry_run) and app.open().repo.worktree is not None
+    left: dict[str, int] | None = {} if place else None
+    done, problem = _fetch(app, remote, want, which, storage, dry_run, data=want, left=left)
     placed = None
-    if want and not (no_checkout or dry_run) and app.open().repo.worktree is not None:
-        placed = place_data(app, remote=storage, fetched=problem is None)
+    if place:
+        placed = place_data(app, remote=storage, fetched=problem is None, left=left)
     if as_json:
         data = {"data": checkout_json(placed)} if placed else {}
         app.out.json({**_fetch_json(done, dry_run), **data})
@@ -277,7 +279,9 @@ def _fetch(
     which: _Which,
     storage: str | None,
     dry_run: bool,
-    data: bool,
+    *,
+    data: bool = False,
+    left: dict[str, int] | None = None,
 ) -> tuple[Fetched, MlgitException | None]:
     """Fetch refs, and objects where they are wanted; and what kept objects from coming."""
     from mlgit.store.registry_tags import versions_of
@@ -304,6 +308,7 @@ def _fetch(
             models=which.models or None,
             data=data,
             object_remote=storage,
+            left=left,
             show=_shown(app),
         )
     except MlgitException as error:

@@ -146,6 +146,25 @@ class FolderDriver:
             _discard(path)  # for another attempt
             raise
 
+    def linkable(self, key: str, into: str) -> str | None:
+        """Where a file lies, if it is brought out by a link, and not by sharing its blocks.
+
+        Args:
+            key: The file.
+            into: The folder that it is to be linked into.
+        """
+        source = f"{self.root}/{key}"
+        probe = f"{into}/{self._mark}-{os.getpid():x}-{next(self._numbers):x}"
+        try:
+            if self._clone(source, probe, 0o600):
+                _discard(probe)
+                return None
+            if os.stat(source).st_dev != os.stat(into).st_dev:
+                return None
+            return source if self._may_link(source, into) else None
+        except OSError:
+            return None  # who fetches it tells what is wrong
+
     # -- one file, or its blocks, for both sides
 
     def _clone(self, source: str, target: str, mode: int) -> bool:

@@ -362,6 +362,27 @@ class LocalObjects:
         if info.st_size >= LARGE:
             self._whole.note(self.path(sha256), sha256)
 
+    def link(self, path: str, sha256: str, seen: os.stat_result) -> bool:
+        """Make a link to a file that was just hashed an object; whether that could be done.
+
+        Args:
+            path: A file that nobody writes to, such as a remote's.
+            sha256: Its digest.
+            seen: Its stat from before it was hashed.
+        """
+        temporary = self.temporary_name()
+        try:
+            os.link(path, temporary)
+        except OSError:
+            return False
+        found = os.stat(temporary)
+        same = ("st_ino", "st_size", "st_mtime_ns", "st_mode")
+        if any(getattr(found, name) != getattr(seen, name) for name in same):
+            os.unlink(temporary)
+            return False
+        self.place(temporary, sha256)
+        return True
+
     def all(self) -> Iterator[str]:
         """The names of all objects here, in order."""
         for first in range(256):

@@ -181,6 +181,18 @@ class RemoteObjects:
             keys = ((_KEY.match(key), info) for key, info in (found or {}).items())
             yield {match[1] + match[2]: info for match, info in keys if match}
 
+    def linkable(self, sha256: str, into: str) -> str | None:
+        """Where an object's file lies on this machine, if to fetch it is to link it.
+
+        Args:
+            sha256: The object.
+            into: The folder that it would be linked into.
+        """
+        driver = self.driver
+        if not isinstance(driver, FolderDriver):
+            return None
+        return driver.linkable(key_of(sha256), into)
+
     def upload(self, sha256: str, path: str, size: int) -> None:
         """Put an object there; one that is there already stays as it is.
 

@@ -58,6 +58,7 @@ def _read(repo: Repository) -> list[str]:
 def _write(repo: Repository, marks: list[str]) -> None:
     temporary = f"{_path(repo)}.{os.getpid()}.tmp"
     try:
+        os.makedirs(repo.state_dir, exist_ok=True)
         with open(temporary, "w", encoding="ascii") as f:
             f.writelines(f"{mark}\n" for mark in marks)
         os.replace(temporary, _path(repo))

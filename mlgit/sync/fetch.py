@@ -70,6 +70,7 @@ def download(
     models: Collection[str] | None = None,
     data: bool = False,
     object_remote: str | None = None,
+    left: dict[str, int] | None = None,
     show: Show = no_show,
 ) -> Transferred:
     """Download objects that runs name and this clone doesn't have.
@@ -81,6 +82,8 @@ def download(
         models: The versions of these registered models too.
         data: Also what the pointer files of the checked out commit name.
         object_remote: Where from; the default one where None.
+        left: For who checks data out next: is given large objects, with their sizes, that
+            are better fetched then, when they are read in any case.
         show: Makes what is told how far a job is, from the job's title.
 
     Raises:
@@ -92,13 +95,13 @@ def download(
         entries: set[Entry] = wanted.entries_of_runs(
             store, _chosen(store, runs, experiments, models)
         )
-        if data:
-            entries |= wanted.data_entries(store)
+        placed = wanted.data_entries(store) if data else set()
+        entries |= placed
     if not entries or wanted.is_here(store, entries):
         return wanted.NOTHING
     objects = remote_objects(store.repo, object_remote)
     with show("Downloading artifacts") as progress:
-        return wanted.download(store, objects, entries, progress)
+        return wanted.download(store, objects, entries, progress, data=placed, left=left)
 
 
 def _chosen(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.trees import resolve_commit
 from mlgit.objects import Entry, transfer
 from mlgit.objects.remote import RemoteObjects
+from mlgit.objects.whole import LARGE
 from mlgit.store import names
 from mlgit.store.archive_record import links
 from mlgit.store.gitstore import GitStore
@@ -156,9 +158,24 @@ def is_here(store: GitStore, entries: Iterable[Entry]) -> bool:
 
 
 def download(
-    store: GitStore, remote: RemoteObjects, entries: set[Entry], progress: Progress | None = None
+    store: GitStore,
+    remote: RemoteObjects,
+    entries: set[Entry],
+    progress: Progress | None = None,
+    *,
+    data: Iterable[Entry] = (),
+    left: dict[str, int] | None = None,
 ) -> transfer.Transferred:
     """Fetch what entries reach from a remote, folders before what is in them.
+
+    Args:
+        store: The store.
+        remote: Where from.
+        entries: What is wanted.
+        progress: Is told how many bytes of how many are done.
+        data: Those of the entries that are placed in the worktree afterwards.
+        left: Is given the large objects of these, with their sizes, that are linked rather
+            than copied: who places one reads it then, and needn't have read it before.
 
     Raises:
         What ``transfer.download`` raises.
@@ -170,7 +187,26 @@ def download(
         listed.append(transfer.download(store.objects, remote, dict.fromkeys(manifests, 0)))
 
     sizes = expand(store.objects, entries, fetch)
+    if left is not None:
+        left.update(_linkable(store, remote, sizes, data))
+        sizes = {sha: size for sha, size in sizes.items() if sha not in left}
     done = transfer.download(store.objects, remote, sizes, progress)
     count = sum(some.objects for some in listed)
     size = sum(some.bytes for some in listed)
     return transfer.Transferred(done.objects + count, done.bytes + size, done.already - count)
+
+
+def _linkable(
+    store: GitStore, remote: RemoteObjects, sizes: Mapping[str, int], data: Iterable[Entry]
+) -> dict[str, int]:
+    """The large objects of data that aren't here, and would be links to the remote's."""
+    large = {sha: n for sha, n in sizes.items() if n >= LARGE and not store.objects.has(sha)}
+    if not large:
+        return {}
+    placed = expand(store.objects, data, missing=set())
+    into = os.path.dirname(store.objects.temporary_name())
+    return {
+        sha: size
+        for sha, size in large.items()
+        if sha in placed and remote.linkable(sha, into) is not None
+    }

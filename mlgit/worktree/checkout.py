@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,12 @@ from mlgit.exceptions import (
     from_os_error,
 )
 from mlgit.objects import Entry
-from mlgit.objects.memory import Row, Stat, settled, stamp
-from mlgit.objects.scan import Node, Progress, Scanner, below, stat_of
-from mlgit.store.fetching import bring
+from mlgit.objects.scan import Node, Progress, Scanner
+from mlgit.store.fetching import bring, fetch
 from mlgit.store.pointers import SUFFIX
 from mlgit.store.remotes import configured_links, folder_remotes, remote_objects
 from mlgit.worktree.differences import Change, differences, entries_of
+from mlgit.worktree.known import know_file, know_folder
 from mlgit.worktree.place import Placer
 from mlgit.worktree.tracked import Placed, WorktreeData, blob_of, remove_parts
 
@@ -60,6 +59,7 @@ def checkout(
     progress: Progress | None = None,
     remote: str | None = None,
     fetched: bool = False,
+    left: Mapping[str, int] | None = None,
 ) -> CheckedOut:
     """Bring data to the state that its pointers name, and remove what lost its pointer.
 
@@ -74,6 +74,8 @@ def checkout(
         progress: Called with bytes done and wanted.
         remote: Where missing objects come from; the default remote where None.
         fetched: They were fetched just now, so that it needn't be looked whether each is here.
+        left: The objects, with their sizes, that weren't, as a link will do. One that isn't
+            placed is fetched at the end.
 
     Raises:
         ResourceDoesNotExist: There is no pointer of a path.
@@ -82,7 +84,7 @@ def checkout(
     links = links or configured_links(data.repo)
     placer = Placer(data.objects, data.root, links, folder_remotes(data.repo))
     made = _Checkout(data, placer, force, progress, remote)
-    made.fetched = fetched
+    made.fetched, made.left = fetched, dict(left or {}) if fetched else {}
     paths = data.chosen(list(given))
     with data.alone():
         # First: what is now part of another folder of data comes back with that.
@@ -92,6 +94,7 @@ def checkout(
         for path in paths:
             made.bring(path)
     data.memory.save()
+    made.bring_left()
     return made.done
 
 
@@ -112,6 +115,7 @@ class _Checkout:
         self.progress = progress
         self.remote = remote
         self.fetched = False
+        self.left: dict[str, int] = {}
         self.done = CheckedOut()
         self._connected: RemoteObjects | None = None
         self._bytes = 0
@@ -146,6 +150,10 @@ class _Checkout:
             self.done.problems.append((path, error))
         except OSError as error:
             self.done.problems.append((path, from_os_error(error, f"write {path}")))
+
+    def bring_left(self) -> None:
+        """Fetch what was left to be linked, and wasn't."""
+        self.done.fetched += fetch(self.data.objects, self.left, self._connect, self.progress)
 
     def let_go(self, path: str, placed: Placed) -> None:
         """Remove what is at a path whose pointer is gone."""
@@ -308,17 +316,12 @@ class _Checkout:
             self._place_folder(want, path, total)
             return
         made = self._place_file(want, path, total)
-
-        looked = time.time_ns()
-        found = os.lstat(self.data.absolute(path))
-        if _same_file(made, found):
-            file = _vouched(stat_of(b"", found), looked)
-            row = Row(stamp([file]), bytes.fromhex(want.sha256), b"", want)
-            self.data.memory.put((found.st_dev, found.st_ino), row)
+        know_file(self.data.memory, self.data.absolute(path), want, made)
 
     def _place_file(self, want: Entry, path: str, total: int) -> os.stat_result:
         try:
-            made = self.placer.file(want, path)
+            made = self._link(want, path) if want.sha256 in self.left else None
+            made = made or self.placer.file(want, path)
         except (CorruptData, ResourceDoesNotExist):
             # It was put aside, or is gone; where a remote has it, that one is as good.
             self.done.fetched += bring(self.data.objects, [want], self._connect)
@@ -327,6 +330,21 @@ class _Checkout:
         self._bytes += want.size
         if self.progress is not None:
             self.progress(self._bytes, total)
+        return made
+
+    def _link(self, want: Entry, path: str) -> os.stat_result | None:
+        """Place a file from a remote's, read once, and link that as the object, if it can be."""
+        objects = self.data.objects
+        del self.left[want.sha256]
+        source = self._connect().linkable(want.sha256, os.path.dirname(objects.temporary_name()))
+        if source is None:
+            return None
+        seen = os.stat(source)
+        made = self.placer.file(want, path, source)
+        if objects.link(source, want.sha256, seen):
+            self.done.fetched += 1
+        else:
+            self.left[want.sha256] = want.size
         return made
 
     def _place_folder(self, want: Entry, path: str, total: int) -> None:
@@ -338,53 +356,11 @@ class _Checkout:
                 self._place_folder(entry, f"{path}/{name}", total)
             else:
                 made[name] = self._place_file(entry, f"{path}/{name}", total)
-        self._know_folder(want, path, entries, made)
-
-    def _know_folder(
-        self,
-        want: Entry,
-        path: str,
-        entries: dict[str, Entry],
-        made: dict[str, os.stat_result],
-    ) -> None:
-        """Remember a folder as it was placed, so that it isn't read again to be known."""
-        place = os.fsencode(self.data.absolute(path))
-        looked = time.time_ns()
-        files, shas = [], []
-        for name in sorted(made, key=os.fsencode):
-            raw = os.fsencode(name)
-            try:
-                found = os.lstat(place + b"/" + raw)
-            except OSError:
-                return
-            if _same_file(made[name], found):
-                files.append(_vouched(stat_of(raw, found), looked))
-                shas.append(bytes.fromhex(entries[name].sha256))
-        folders = {name: entry for name, entry in entries.items() if entry.kind == "d"}
-        own = os.lstat(place)
-        row = Row(stamp(files), b"".join(shas), below(folders), want)
-        self.data.memory.put((own.st_dev, own.st_ino), row)
+        know_folder(self.data.memory, self.data.absolute(path), want, entries, made)
 
 
 def _join(path: str, below: str) -> str:
     return f"{path}/{below}" if below else path
-
-
-def _vouched(file: Stat, looked: int) -> Stat:
-    """The stat of a file that is as it was placed, as it may be remembered.
-
-    It was given a time that no write gives it. Where the file system cut that, or it is a hard
-    link, with the object's time, it is to be ``settled`` as any file.
-    """
-    return file if file[5] and file[4] % 1_000_000 else settled(file, looked)
-
-
-def _same_file(one: os.stat_result, other: os.stat_result) -> bool:
-    return (one.st_ino, one.st_size, one.st_mtime_ns) == (
-        other.st_ino,
-        other.st_size,
-        other.st_mtime_ns,
-    )
 
 
 def _stands_in_the_way(path: str, wanted: set[str]) -> bool:

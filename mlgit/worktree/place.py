@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mlgit.exceptions import InvalidParameterValue, InvalidState, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.copying import clone, copy_and_hash, copy_unread
+from mlgit.objects.drivers import damaged_on_the_way
 from mlgit.objects.remote import key_of
 from mlgit.objects.scan import PART
 
@@ -57,16 +58,21 @@ class Placer:
         self._umask = os.umask(0)
         os.umask(self._umask)
 
-    def file(self, entry: Entry, path: str) -> os.stat_result:
+    def file(self, entry: Entry, path: str, source: str | None = None) -> os.stat_result:
         """Put a file at a path; it is there as a whole, or what was there stays.
+
+        Args:
+            entry: The file's entry.
+            path: Where, below the root.
+            source: A file to copy it from; the object where None.
 
         Returns:
             The new file's stat, from before anybody else could see it.
 
         Raises:
             ResourceDoesNotExist: The object isn't here.
-            CorruptData: It is damaged; it was put aside.
-            OSError: The path can't be written.
+            CorruptData: It is damaged; an object was put aside.
+            OSError: The path can't be written, or the source read.
         """
         target = f"{self._root}/{path}"
         folder, _, name = target.rpartition("/")
@@ -74,7 +80,9 @@ class Placer:
         temporary = f"{folder}/{PART}{os.getpid():x}-{next(self._counter):x}"
         left = True
         try:
-            if not self._link(entry, temporary):
+            if source is not None:
+                self._copy_from(source, entry, temporary)
+            elif not self._link(entry, temporary):
                 self._copy(entry, temporary)
             found = os.lstat(temporary)
             if found.st_nlink == 1:
@@ -86,7 +94,7 @@ class Placer:
             left = found.st_nlink > 1  # where both are one file already nothing is renamed
             return found
         except FileNotFoundError as error:
-            if not self._objects.has(entry.sha256):
+            if source is None and not self._objects.has(entry.sha256):
                 raise _absent(entry) from error
             raise
         finally:
@@ -184,6 +192,19 @@ class Placer:
             os.close(source)
         if sha != entry.sha256:
             raise self._objects.damaged(entry.sha256)
+
+    def _copy_from(self, path: str, entry: Entry, temporary: str) -> None:
+        source = os.open(path, os.O_RDONLY)
+        try:
+            target = self._create(entry, temporary)
+            try:
+                sha = copy_and_hash(source, target, entry.size)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+        if sha != entry.sha256:
+            raise damaged_on_the_way(entry.sha256)
 
     def _create(self, entry: Entry, temporary: str) -> int:
         mode = 0o777 if entry.kind == "x" else 0o666
