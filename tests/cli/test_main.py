@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +158,22 @@ def test_the_shell_completes_commands_and_runs(spawn, three, monkeypatch):
 def test_the_module_runs(spawn):
     result = spawn("--version")
     assert result.stdout == f"mlgit {mlgit.__version__}\n"
+
+
+def test_ctrl_c_while_modules_are_imported(tmp_path: Path) -> None:
+    """The command line's modules take a while to be imported: nothing is begun by then."""
+    (tmp_path / "click.py").write_text(
+        "import time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.path.dirname(os.path.dirname(mlgit.__file__))])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlgit", "log"],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT and stderr == ""
