@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 import mlgit
 from mlgit.git import Repository
 from mlgit.store.gitstore import GitStore
-from mlgit.tracking import fluent, uri
+from mlgit.tracking import experiments, fluent, uri
 
 SOURCE = str(Path(mlgit.__file__).resolve().parents[1])
 PERSON = {
@@ -47,9 +47,9 @@ def reset_tracking() -> None:
     """Forget the active runs, the chosen experiment and all stores."""
     for stack in fluent._stacks:
         stack.clear()
-    fluent._local.last = None
+    fluent.local.last = None
     fluent._last_run = None
-    fluent._experiment = fluent._experiment_id = None
+    experiments._experiment = experiments._experiment_id = None
     try:
         uri.close_all()
     finally:

@@ -89,9 +89,9 @@ def log(
         params = log_only.get("params")
         store.log_model(run_id, folder, path, HISTORY, lambda old: _history(old, model))
         if params:
-            from mlgit.tracking import fluent
+            from mlgit.tracking import log
 
-            fluent.log_params(params, run_id=run_id)
+            log.log_params(params, run_id=run_id)
     finally:
         workspace.close()
     version = None
@@ -117,7 +117,7 @@ def _folder_of(artifact_path: str | None, name: str | None) -> str:
 def _target(run_id: str | None) -> tuple[GitStore, str]:
     from mlgit.tracking import fluent
 
-    store, target = fluent._target(run_id)
+    store, target = fluent.target_of(run_id)
     if run_id is not None:
         store.runs.get(run_id)  # tells of one that isn't there before anything is saved
     return store, target

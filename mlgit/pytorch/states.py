@@ -99,7 +99,7 @@ def log_state_dict(
     """
     from mlgit.tracking import fluent
 
-    store, target = fluent._target(run_id)
+    store, target = fluent.target_of(run_id)
     workspace = Workspace(f"{store.repo.state_dir}/models")
     try:
         save_state_dict(state_dict, f"{workspace.path}/state", **options)

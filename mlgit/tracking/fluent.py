@@ -1,44 +1,29 @@
-"""The fluent API: one active run a thread, and functions that log to it.
-
-Names and semantics are MLflow's (mlflow.org/docs, Python API). ``log_metric`` is called
-in inner loops: what it needs is looked up once and kept.
-"""
+"""The runs that are going in this process: one active run a thread (MLflow's fluent API)."""
 
 from __future__ import annotations
 
 import atexit
 import threading
-import time
-from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mlgit import settings, validation
 from mlgit.entities import (
-    Experiment,
-    LifecycleStage,
-    Metric,
-    Param,
     Run,
     RunStatus,
     RunTag,
-    ViewType,
 )
 from mlgit.exceptions import (
     InvalidParameterValue,
     InvalidState,
     MlgitException,
-    NotARepository,
-    ResourceAlreadyExists,
-    ResourceDoesNotExist,
 )
 from mlgit.git import Repository
-from mlgit.store import names
-from mlgit.store.experiment_record import ExperimentRecord, default_location
 from mlgit.store.gitstore import GitStore
 from mlgit.store.results import run_of_record
 from mlgit.tracking import context, uri
-from mlgit.tracking.client import MlgitClient, RunOperations, _operations
+from mlgit.tracking.client import MlgitClient
+from mlgit.tracking.experiments import current_experiment
 
 if TYPE_CHECKING:
     import logging
@@ -93,189 +78,17 @@ class _Local(threading.local):
 
 
 _stacks: list[list[_Active]] = []
-_local = _Local()
+local = _Local()
 _last_run: tuple[GitStore, str] | None = None
-_experiment: str | None = None
-_experiment_id: str | None = None
 
 
 def _stack() -> list[_Active]:
-    return _local.stack
+    return local.stack
 
 
 def _as_active(store: GitStore, run: Run) -> ActiveRun:
     handle = ActiveRun(run.info, run.data, run.inputs)
     return handle
-
-
-# -- experiments
-
-
-def set_experiment(
-    experiment_name: str | None = None, experiment_id: str | None = None
-) -> Experiment:
-    """Make an experiment the one that new runs belong to; it is made if it isn't there.
-
-    Args:
-        experiment_name: Its name.
-        experiment_id: Or its id; then it must exist.
-
-    Returns:
-        The experiment. Where there is no repository yet (``set_tracking_uri`` may come
-        later) it is the one that will be made there.
-
-    Raises:
-        InvalidParameterValue: Both or neither are given, or the experiment is deleted.
-        ResourceDoesNotExist: There is none of that id.
-    """
-    global _experiment, _experiment_id
-    if (experiment_name is None) == (experiment_id is None):
-        raise InvalidParameterValue("Give set_experiment() either experiment_name or experiment_id")
-    if experiment_id is not None:
-        found = uri.store_for().experiments.get(str(experiment_id))
-        _require_active(found)
-        _experiment, _experiment_id = None, found.experiment_id
-        return found
-    name = validation.check_experiment_name(experiment_name)
-    try:
-        store = uri.store_for()
-    except NotARepository:
-        if uri.is_tracking_uri_set():
-            raise
-        _experiment, _experiment_id = name, None
-        return _to_be_made(name)
-    found = _experiment_named(store, name)
-    _experiment, _experiment_id = name, None
-    return found
-
-
-def _to_be_made(name: str) -> Experiment:
-    experiment_id = names.experiment_id_for(name, 0)
-    return ExperimentRecord(experiment_id, name, default_location(experiment_id)).entity()
-
-
-def _experiment_named(store: GitStore, name: str) -> Experiment:
-    """The experiment of a name, made if it isn't there."""
-    found = store.experiments.by_name(name)
-    if found is None:
-        try:
-            return store.experiments.get(store.experiments.create(name))
-        except ResourceAlreadyExists:  # another process was first
-            found = store.experiments.by_name(name)
-            if found is None:
-                raise
-    _require_active(found)
-    return found
-
-
-def _require_active(experiment: Experiment) -> None:
-    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise InvalidParameterValue(
-            f"Cannot set a deleted experiment {experiment.name!r} as the active experiment",
-            hint=f"mlgit experiments restore {experiment.experiment_id}, or use another name",
-        )
-
-
-def _current_experiment(store: GitStore) -> str:
-    """The id of the experiment that new runs belong to where they name none."""
-    if _experiment is not None:
-        return _experiment_named(store, _experiment).experiment_id
-    if _experiment_id is not None:
-        return _experiment_id
-    name = settings.experiment_name()
-    if name:
-        return _experiment_named(store, name).experiment_id
-    configured = settings.experiment_id()
-    if configured:
-        return store.experiments.get(configured).experiment_id
-    head = store.repo.head() if store.repo.worktree else None
-    if head is None or head.branch is None or head.commit is None:
-        return names.DEFAULT_EXPERIMENT_ID
-    if head.branch in (store.repo.default_branch(), "main", "master"):
-        return names.DEFAULT_EXPERIMENT_ID
-    return _experiment_named(store, names.experiment_for_branch(head.branch)).experiment_id
-
-
-def create_experiment(
-    name: str, artifact_location: str | None = None, tags: dict[str, Any] | None = None
-) -> str:
-    """Make an experiment and return its id.
-
-    Raises:
-        ResourceAlreadyExists: The name is taken.
-    """
-    return MlgitClient().create_experiment(name, artifact_location, tags)
-
-
-def get_experiment(experiment_id: str) -> Experiment:
-    """The experiment of an id.
-
-    Raises:
-        ResourceDoesNotExist: There is none.
-    """
-    return MlgitClient().get_experiment(experiment_id)
-
-
-def get_experiment_by_name(name: str) -> Experiment | None:
-    """The experiment of a name, or None."""
-    return MlgitClient().get_experiment_by_name(name)
-
-
-def search_experiments(
-    view_type: int = ViewType.ACTIVE_ONLY,
-    max_results: int | None = None,
-    filter_string: str | None = None,
-    order_by: Sequence[str] | None = None,
-) -> list[Experiment]:
-    """All experiments that a filter matches."""
-    if max_results is not None:
-        _check_count(max_results)
-    client = MlgitClient()
-    found: list[Experiment] = []
-    token = None
-    while True:
-        left = 1000 if max_results is None else max_results - len(found)
-        page = client.search_experiments(view_type, min(left, 1000), filter_string, order_by, token)
-        found += page
-        token = page.token
-        if token is None or (max_results is not None and len(found) >= max_results):
-            return found[:max_results]
-
-
-def delete_experiment(experiment_id: str) -> None:
-    """Delete an experiment; ``restore_experiment`` brings it back."""
-    MlgitClient().delete_experiment(experiment_id)
-
-
-def restore_experiment(experiment_id: str) -> None:
-    """Bring a deleted experiment back."""
-    MlgitClient().restore_experiment(experiment_id)
-
-
-def rename_experiment(experiment_id: str, new_name: str) -> None:
-    """Give an experiment another name."""
-    MlgitClient().rename_experiment(experiment_id, new_name)
-
-
-def set_experiment_tag(key: str, value: Any) -> None:
-    """Set a tag of the current experiment."""
-    store = uri.store_for()
-    store.experiments.set_tag(_current_experiment(store), key, value)
-
-
-def set_experiment_tags(tags: dict[str, Any]) -> None:
-    """Set tags of the current experiment."""
-    for key, value in validation.check_mapping(tags, "tags").items():
-        set_experiment_tag(key, value)
-
-
-def delete_experiment_tag(key: str) -> None:
-    """Remove a tag of the current experiment."""
-    store = uri.store_for()
-    store.experiments.delete_tag(_current_experiment(store), key)
-
-
-# -- beginning and ending runs
 
 
 def start_run(
@@ -332,7 +145,7 @@ def start_run(
         run = _begin(store, experiment_id, run_name, parent, all_tags)
     handle = _as_active(store, run)
     stack.append(_Active(store, handle))
-    _local.last = _last_run = (store, run.info.run_id)
+    local.last = _last_run = (store, run.info.run_id)
     _register_exit()
     return handle
 
@@ -356,7 +169,7 @@ def _begin(
     tags: dict[str, Any],
 ) -> Run:
     record = store.runs.create(
-        str(experiment_id) if experiment_id is not None else _current_experiment(store),
+        str(experiment_id) if experiment_id is not None else current_experiment(store),
         run_name=run_name or settings.run_name(),
         tags=tags,
         user=str(tags.pop("mlflow.user", "") or context.user()),
@@ -443,7 +256,7 @@ def end_run(status: str = "FINISHED") -> None:
     status = RunStatus.name_of(status)
     if _stack():
         active = _stack().pop()
-        _local.last = (active.store, active.run_id)
+        local.last = (active.store, active.run_id)
         active.store.runs.finish(active.run_id, status)
 
 
@@ -483,7 +296,7 @@ def active_run() -> ActiveRun | None:
 def last_active_run() -> Run | None:
     """The run that was active last, as it is now, or None."""
     active = (_stack()[-1].store, _stack()[-1].run_id) if _stack() else None
-    found = active or _local.last or _last_run
+    found = active or local.last or _last_run
     return found[0].runs.get(found[1]) if found else None
 
 
@@ -511,354 +324,17 @@ def restore_run(run_id: str) -> None:
     MlgitClient().restore_run(run_id)
 
 
-# -- logging
-
-
-def _active_or_new() -> _Active:
+def active_or_new() -> _Active:
+    """The thread's active run, which is begun if there is none."""
     stack = _stack()
     if not stack:
         start_run()
     return stack[-1]
 
 
-def log_metric(
-    key: str,
-    value: float,
-    step: int | None = None,
-    synchronous: bool | None = None,
-    timestamp: int | None = None,
-    run_id: str | None = None,
-    model_id: str | None = None,
-    dataset: Any = None,
-) -> RunOperations | None:
-    """Log one point of a metric to the active run, which is begun if there is none.
-
-    Args:
-        key: The metric.
-        value: A number; NaN and infinities are kept.
-        step: A 64-bit integer; 0 where none is given.
-        synchronous: Accepted for MLflow's sake: logging takes microseconds.
-        timestamp: In milliseconds since 1970; now where none is given.
-        run_id: Another run than the active one.
-        model_id, dataset: Accepted for MLflow's sake.
-    """
-    validation.check_key(key, "metric")
-    if type(value) is not float:
-        value = validation.metric_number(key, value)
-    if timestamp is None:
-        timestamp = time.time_ns() // 1_000_000
-    else:
-        timestamp = validation.metric_timestamp(key, timestamp)
-    if step is None:
-        step = 0
-    elif type(step) is not int or not -(2**63) <= step < 2**63:
-        step = validation.metric_step(key, step)
-    if run_id is None:
-        stack = _local.stack
-        active = stack[-1] if stack else _active_or_new()
-        active.store.runs.log_metric(active.run_id, key, value, timestamp, step)
-    else:
-        uri.store_for().runs.log_metric(run_id, key, value, timestamp, step)
-    return None if synchronous is None else _operations(synchronous)
-
-
-def log_metrics(
-    metrics: dict[str, float],
-    step: int | None = None,
-    synchronous: bool | None = None,
-    run_id: str | None = None,
-    timestamp: int | None = None,
-    model_id: str | None = None,
-    dataset: Any = None,
-) -> RunOperations | None:
-    """Log a point of each of some metrics, at one step and time."""
-    when = time.time_ns() // 1_000_000 if timestamp is None else timestamp
-    items = validation.check_mapping(metrics, "metrics").items()
-    points = [Metric(k, v, when, step or 0) for k, v in items]
-    store, target = _target(run_id)
-    store.runs.log_batch(target, metrics=points)
-    return _operations(synchronous)
-
-
-def _target(run_id: str | None) -> tuple[GitStore, str]:
+def target_of(run_id: str | None) -> tuple[GitStore, str]:
+    """What is logged to: the run of an id, else the active one."""
     if run_id is not None:
         return uri.store_for(), run_id
-    active = _active_or_new()
+    active = active_or_new()
     return active.store, active.run_id
-
-
-def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
-    """Log a param to the active run, once: another value for the same name is an error.
-
-    Returns:
-        The value.
-    """
-    store, run_id = _target(None)
-    store.runs.log_batch(run_id, params=[Param(key, value)])
-    return _operations(synchronous) or value
-
-
-def log_params(
-    params: dict[str, Any], synchronous: bool | None = None, run_id: str | None = None
-) -> RunOperations | None:
-    """Log params: all of them, or none on an error."""
-    store, target = _target(run_id)
-    store.runs.log_batch(
-        target, params=[Param(k, v) for k, v in validation.check_mapping(params, "params").items()]
-    )
-    return _operations(synchronous)
-
-
-def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
-    """Set a tag of the active run."""
-    store, run_id = _target(None)
-    store.runs.set_tag(run_id, key, value)
-    return _operations(synchronous)
-
-
-def set_tags(tags: dict[str, Any], synchronous: bool | None = None) -> RunOperations | None:
-    """Set tags of the active run: all of them, or none on an error."""
-    store, run_id = _target(None)
-    items = validation.check_mapping(tags, "tags").items()
-    store.runs.log_batch(run_id, tags=[RunTag(k, v) for k, v in items])
-    return _operations(synchronous)
-
-
-def delete_tag(key: str) -> None:
-    """Remove a tag of the active run."""
-    store, run_id = _target(None)
-    store.runs.delete_tag(run_id, key)
-
-
-def log_input(
-    dataset: Any, context: str | None = None, tags: dict[str, str] | None = None, model: Any = None
-) -> None:
-    """Log a dataset that the active run uses.
-
-    Args:
-        dataset: One of ``mlgit.data``'s.
-        context: What for, such as "training".
-        tags: Tags of this use.
-        model: Accepted for MLflow's sake.
-
-    Raises:
-        InvalidParameterValue: It isn't a dataset.
-    """
-    if not hasattr(dataset, "to_dict"):
-        raise InvalidParameterValue(
-            f"log_input() needs a dataset, not {type(dataset).__name__}",
-            hint="mlgit.data.from_pandas() or from_numpy() makes one of data",
-        )
-    all_tags = {str(key): str(value) for key, value in (tags or {}).items()}
-    if context:
-        all_tags["mlflow.data.context"] = context
-    store, run_id = _target(None)
-    record = {key: value for key, value in dataset.to_dict().items() if value is not None}
-    store.runs.log_inputs(run_id, [{**record, "tags": all_tags}])
-
-
-def log_inputs(
-    datasets: Sequence[Any],
-    contexts: Sequence[str | None] | None = None,
-    tags_list: Sequence[dict[str, str] | None] | None = None,
-    models: Any = None,
-) -> None:
-    """Log datasets that the active run uses.
-
-    Args:
-        datasets: As ``log_input`` takes them.
-        contexts: What for, one each.
-        tags_list: Tags of the use, one each.
-        models: Accepted for MLflow's sake.
-
-    Raises:
-        InvalidParameterValue: The lists aren't of one length, or one isn't a dataset.
-    """
-    for given in (contexts, tags_list):
-        if given and len(given) != len(datasets):
-            raise InvalidParameterValue("log_inputs() needs a context and tags for each dataset")
-    for at, dataset in enumerate(datasets):
-        log_input(
-            dataset,
-            contexts[at] if contexts else None,
-            tags_list[at] if tags_list else None,
-        )
-
-
-# -- artifacts
-
-
-def _client_and_run(run_id: str | None = None) -> tuple[MlgitClient, str]:
-    store, target = _target(run_id)
-    client = MlgitClient("git+file://" + (store.repo.worktree or store.repo.git_dir))
-    return client, target
-
-
-def log_artifact(
-    local_path: str, artifact_path: str | None = None, run_id: str | None = None
-) -> None:
-    """Log a file or folder as an artifact of the active run."""
-    client, target = _client_and_run(run_id)
-    client.log_artifact(target, local_path, artifact_path)
-
-
-def log_artifacts(
-    local_dir: str, artifact_path: str | None = None, run_id: str | None = None
-) -> None:
-    """Log what a folder holds as artifacts of the active run."""
-    client, target = _client_and_run(run_id)
-    client.log_artifacts(target, local_dir, artifact_path)
-
-
-def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
-    """Log text as an artifact of the active run."""
-    client, target = _client_and_run(run_id)
-    client.log_text(target, text, artifact_file)
-
-
-def log_stream(stream: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Log what is left to read of a binary stream as an artifact of the active run."""
-    client, target = _client_and_run(run_id)
-    client.log_stream(target, stream, artifact_file)
-
-
-def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Log a dict or list as YAML (.yml, .yaml) or JSON (any other suffix)."""
-    client, target = _client_and_run(run_id)
-    client.log_dict(target, dictionary, artifact_file)
-
-
-def log_figure(
-    figure: Any, artifact_file: str, *, save_kwargs: dict[str, Any] | None = None
-) -> None:
-    """Log a figure of matplotlib or plotly."""
-    client, target = _client_and_run()
-    client.log_figure(target, figure, artifact_file, save_kwargs=save_kwargs)
-
-
-def log_image(
-    image: Any,
-    artifact_file: str | None = None,
-    key: str | None = None,
-    step: int | None = None,
-    timestamp: int | None = None,
-    synchronous: bool | None = False,
-) -> None:
-    """Log an image: of PIL, or a numpy array (height × width [× 1, 3 or 4])."""
-    client, target = _client_and_run()
-    client.log_image(target, image, artifact_file, key, step, timestamp)
-
-
-def log_table(data: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Log a table (a dict of columns or a pandas frame); rows add to one already there."""
-    client, target = _client_and_run(run_id)
-    client.log_table(target, data, artifact_file)
-
-
-def load_table(
-    artifact_file: str,
-    run_ids: Sequence[str] | None = None,
-    extra_columns: Sequence[str] | None = None,
-) -> Any:
-    """One pandas frame of the tables that the experiment's runs logged under a path."""
-    store = uri.store_for()
-    return MlgitClient().load_table(
-        _current_experiment(store), artifact_file, run_ids, extra_columns
-    )
-
-
-def get_artifact_uri(artifact_path: str | None = None) -> str:
-    """The URI of the active run's artifacts, or of one of them."""
-    active = _active_or_new()
-    base = active.handle.info.artifact_uri or ""
-    path = validation.check_artifact_path(artifact_path)
-    return f"{base}/{path}" if path else base
-
-
-# -- search
-
-
-def search_runs(
-    experiment_ids: Sequence[str] | None = None,
-    filter_string: str = "",
-    run_view_type: int = ViewType.ACTIVE_ONLY,
-    max_results: int = 100_000,
-    order_by: Sequence[str] | None = None,
-    output_format: str = "pandas",
-    search_all_experiments: bool = False,
-    experiment_names: Sequence[str] | None = None,
-) -> Any:
-    """The runs that a filter matches.
-
-    Args:
-        experiment_ids: The experiments to look in; the current one where neither these
-            nor names are given.
-        filter_string: MLflow's grammar and more (docs/search.md).
-        run_view_type: Which lifecycle stages.
-        max_results: The most runs.
-        order_by: Sort keys.
-        output_format: "pandas" for a frame, "list" for ``Run`` entities.
-        search_all_experiments: Look in all where no experiment is given.
-        experiment_names: The experiments to look in, by name.
-
-    Returns:
-        A frame with a row a run and a column for each field, metric, param and tag; or a
-        list.
-
-    Raises:
-        FilterError: The filter or a sort key doesn't parse.
-        InvalidParameterValue: Another argument can't be right.
-    """
-    if output_format not in ("pandas", "list"):
-        raise InvalidParameterValue(
-            f"Unsupported output format: {output_format!r}", hint="'pandas' or 'list'"
-        )
-    _check_count(max_results)
-    store = uri.store_for()
-    ids = _experiments_to_search(store, experiment_ids, experiment_names, search_all_experiments)
-    runs: list[Run] = []
-    token = None
-    while len(runs) < max_results:
-        size = min(validation.MAX_RESULTS, max_results - len(runs))
-        page = store.search_runs(ids, filter_string, run_view_type, size, order_by, token)
-        runs += page
-        token = page.token
-        if token is None:
-            break
-    if output_format == "list":
-        return runs
-    from mlgit.tracking.frame import runs_frame
-
-    return runs_frame(runs)
-
-
-def _check_count(max_results: object) -> None:
-    if not isinstance(max_results, int):
-        raise InvalidParameterValue(f"max_results must be an integer, not {max_results!r}")
-
-
-def _experiments_to_search(
-    store: GitStore,
-    ids: Sequence[str] | None,
-    wanted: Sequence[str] | None,
-    everywhere: bool,
-) -> list[str] | None:
-    if ids and wanted:
-        raise InvalidParameterValue("Give search_runs() either experiment_ids or experiment_names")
-    for given, what in ((ids, "experiment_ids"), (wanted, "experiment_names")):
-        if given is not None and not isinstance(given, (str, int, Iterable)):
-            raise InvalidParameterValue(f"{what} must be a list, not {type(given).__name__}")
-    if ids:
-        return [str(i) for i in ([ids] if isinstance(ids, (str, int)) else ids)]
-    if wanted:
-        found = [
-            store.experiments.by_name(name)
-            for name in ([wanted] if isinstance(wanted, str) else wanted)
-        ]
-        return [e.experiment_id for e in found if e is not None]
-    if everywhere:
-        return None
-    try:
-        return [_current_experiment(store)]
-    except ResourceDoesNotExist:
-        return []

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import mlgit
 from mlgit.cli.main import cli
-from mlgit.tracking import fluent, uri
+from mlgit.tracking import experiments, uri
 
 Run = Callable[..., Result]
 
@@ -32,8 +32,8 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
         monkeypatch.setenv(f"GIT_{name}_NAME", "Ada")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "ada@example.org")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr(fluent, "_experiment", None)
-    monkeypatch.setattr(fluent, "_experiment_id", None)
+    monkeypatch.setattr(experiments, "_experiment", None)
+    monkeypatch.setattr(experiments, "_experiment_id", None)
     uri.set_tracking_uri(None)
     monkeypatch.chdir(tmp_path)
     yield

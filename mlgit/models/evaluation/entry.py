@@ -22,7 +22,7 @@ from mlgit.models.evaluation.measure import Measured, Plan, measure
 from mlgit.models.evaluation.result import TABLE, EvaluationResult
 from mlgit.models.evaluation.subject import Subject, read_subject
 from mlgit.models.evaluation.validation import MetricThreshold, validate_evaluation_results
-from mlgit.tracking import fluent
+from mlgit.tracking import fluent, log
 
 
 def evaluate(
@@ -182,8 +182,8 @@ def _logged(subject: Subject | None, inputs: Inputs, plan: Plan) -> EvaluationRe
     """Measure, and log it: first all is computed, then all is logged."""
     with _run() as run_id, tempfile.TemporaryDirectory(prefix="mlgit-evaluate-") as folder:
         measured = measure(subject, inputs, plan, folder)
-        fluent.log_metrics(measured.metrics)
-        fluent.log_input(inputs.dataset, context=plan.config.metric_prefix or None)
+        log.log_metrics(measured.metrics)
+        log.log_input(inputs.dataset, context=plan.config.metric_prefix or None)
         artifacts = {name: _log(*made, folder) for name, made in measured.files.items()}
         if measured.table is not None:
             artifacts[TABLE] = _log_table(measured, plan.config.metric_prefix, folder)
@@ -192,8 +192,8 @@ def _logged(subject: Subject | None, inputs: Inputs, plan: Plan) -> EvaluationRe
 
 def _log(kind: type[EvaluationArtifact], path: str, folder: str) -> EvaluationArtifact:
     name = os.path.relpath(path, folder)
-    fluent.log_artifact(path, os.path.dirname(name) or None)
-    uri = fluent.get_artifact_uri(name)
+    log.log_artifact(path, os.path.dirname(name) or None)
+    uri = log.get_artifact_uri(name)
     # A pickle is loaded when somebody asks for its content.
     return kind(uri) if kind is PickleEvaluationArtifact else kind(uri, kind("")._read(path))
 
@@ -201,10 +201,10 @@ def _log(kind: type[EvaluationArtifact], path: str, folder: str) -> EvaluationAr
 def _log_table(measured: Measured, prefix: str, folder: str) -> EvaluationArtifact:
     """The scores of the rows, as ``log_table`` logs tables."""
     name = f"{prefix}{TABLE}.json"
-    fluent.log_table(measured.table, name)
+    log.log_table(measured.table, name)
     path = os.path.join(folder, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     measured.table.to_json(path, orient="split", index=False, date_format="iso")
     return JsonEvaluationArtifact(
-        fluent.get_artifact_uri(name), JsonEvaluationArtifact("")._read(path)
+        log.get_artifact_uri(name), JsonEvaluationArtifact("")._read(path)
     )
