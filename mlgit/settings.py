@@ -97,6 +97,11 @@ def prediction_device() -> str | None:
     return _first("MLGIT_DEFAULT_PREDICTION_DEVICE", "MLFLOW_DEFAULT_PREDICTION_DEVICE")
 
 
+def ui_token() -> str | None:
+    """What people must show to be let into the web app, where the environment says so."""
+    return _first("MLGIT_UI_TOKEN")
+
+
 def git_program() -> str | None:
     """The program that moves refs between repositories, where the environment names one."""
     return _first("MLGIT_GIT")

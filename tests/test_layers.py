@@ -15,6 +15,7 @@ PACKAGE = Path(mlgit.__file__).parent
 LAYERS = [
     ["__main__"],
     ["cli"],
+    ["server"],
     ["keras", "lightgbm", "pyfunc", "pytorch", "sklearn", "tensorflow", "transformers", "xgboost"],
     ["models"],
     ["artifacts"],

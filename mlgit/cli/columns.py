@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ import click
 from mlgit.cli import output
 from mlgit.cli.output import Output
 from mlgit.entities import LifecycleStage, Run
+from mlgit.store.telling import telling_keys
 
 _COLORS = {"FINISHED": "green", "FAILED": "red", "KILLED": "red", "RUNNING": "yellow"}
 _KINDS = {"metric": "metrics", "param": "params", "tag": "tags"}
@@ -128,15 +128,7 @@ def default(rows: Sequence[Row], *, dated: bool = False) -> tuple[list[Column], 
     """
     names = ["start_time" if dated and name == "started" else name for name in DEFAULT]
     columns = [Column(name, ATTRIBUTES[name]) for name in names]
-    metrics = Counter(key for row in rows for key in row.run.data.metrics)
-    # Those that most runs have come first.
-    columns += [_value("metrics", key) for key in sorted(metrics, key=lambda k: (-metrics[k], k))]
-    params = sorted({key for row in rows for key in row.run.data.params})
-    columns += [
-        _value("params", key)
-        for key in params
-        if len(rows) == 1 or len({row.run.data.params.get(key) for row in rows}) > 1
-    ]
+    columns += [_value(kind, key) for kind, key in telling_keys([row.run for row in rows])]
     return columns, len(DEFAULT)
 
 

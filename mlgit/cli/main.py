@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "artifacts": ("mlgit.cli.artifacts:artifacts", "List, download and log artifacts of runs."),
     "models": ("mlgit.cli.models:models", "List, show, try and run models."),
+    "ui": ("mlgit.cli.ui:ui", "Show experiments and runs in the browser."),
     "push": ("mlgit.cli.sync:push", "Push runs, and the artifacts that they name."),
     "fetch": ("mlgit.cli.sync:fetch", "Fetch runs; artifacts where they are asked for."),
     "pull": ("mlgit.cli.sync:pull", "Fetch runs and their artifacts."),

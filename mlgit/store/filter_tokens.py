@@ -113,6 +113,23 @@ def quote(text: str) -> str:
     return '"' + text + '"' if "'" in text else "'" + text + "'"
 
 
+def field(kind: str, key: str) -> str | None:
+    """A field of the grammar, quoted where it must be; None for a key that can't be written.
+
+    Args:
+        kind: Such as "metrics".
+        key: Such as "val loss".
+    """
+    plain = f"{kind}.{key}"
+    match = _WORD.match(plain)
+    if match and match[0] == plain:
+        return plain
+    mark = next((mark for mark in '`"' if mark not in key), None)
+    if mark is None or not key or _UNSTORABLE.search(key):
+        return None
+    return f"{kind}.{mark}{key}{mark}"
+
+
 def short(text: str) -> str:
     """The text as it is shown in messages, cut if it is long."""
     return repr(text if len(text) <= 60 else text[:50] + "…" + text[-8:])

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from mlgit.entities import LifecycleStage, RunStatus
-from mlgit.exceptions import MlgitException, from_os_error
+from mlgit.exceptions import InvalidParameterValue, MlgitException, from_os_error
 from mlgit.git import Repository
 from mlgit.store import query, rows
 from mlgit.store.committer import Committer
 from mlgit.store.forking import ForkGuard
+from mlgit.store.grouping import RunGroup, groups_of, groups_query
 from mlgit.store.record import Record
 from mlgit.store.refwatch import ARCHIVED, RefWatch
 from mlgit.store.schema import INDEX_VERSION, TABLES
@@ -291,6 +292,29 @@ class Index:
                 (LifecycleStage.ACTIVE,),
             )
         )
+
+    def keys(self, kind: str, limit: int = 1000) -> list[str]:
+        """The names of metrics, params or tags that any run has, sorted.
+
+        Args:
+            kind: "metrics", "params" or "tags".
+            limit: The most names to give.
+        """
+        if kind not in ("metrics", "params", "tags"):
+            raise InvalidParameterValue(f"Runs have no {kind}")
+        # From each name to the next by the index: DISTINCT would read every run's rows.
+        rows = self._select(
+            f"WITH RECURSIVE k(key) AS (SELECT min(key) FROM {kind} UNION ALL "
+            f"SELECT (SELECT min(key) FROM {kind} INDEXED BY {kind}_value WHERE key > k.key) "
+            "FROM k WHERE k.key NOT NULL) SELECT key FROM k WHERE key NOT NULL LIMIT ?",
+            (limit,),
+        )
+        return [row[0] for row in rows]
+
+    def group_runs(self, *args: Any, **kwargs: Any) -> list[RunGroup]:
+        """Runs by the values of a param; the arguments are those of ``groups_query``."""
+        compiled = groups_query(*args, **kwargs)
+        return groups_of(self._select(compiled.sql, compiled.args))
 
     def ended_runs(self, before: int | None = None) -> list[tuple[str, str, str]]:
         """(experiment id, run id, commit) of runs that have ended and have refs of their own.

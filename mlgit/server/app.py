@@ -1,0 +1,49 @@
+"""The app factory."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Flask
+from jinja2 import StrictUndefined
+
+from mlgit.server import pages, problems, protection, words
+from mlgit.server.options import Options
+from mlgit.server.site import Site, put_site
+from mlgit.store.gitstore import GitStore
+
+MAX_BODY = 256 * 1024
+
+
+def create_app(store: GitStore, options: Options | None = None) -> Flask:
+    """Make the web app of a repository.
+
+    Args:
+        store: The repository. It stays the caller's to close.
+        options: How it is started; for this machine alone, and only to read, where not given.
+
+    Returns:
+        A WSGI app. ``mlgit.server.serve`` serves it.
+    """
+    options = options or Options()
+    app = Flask("mlgit.server", static_folder="static", template_folder="templates")
+    app.config.update(
+        # Made anew at each start: who was let in by the last one isn't by this.
+        SECRET_KEY=secrets.token_bytes(32),
+        SESSION_COOKIE_NAME=options.cookie,
+        SESSION_COOKIE_HTTPONLY=True,
+        # Not Strict: a link in a chat or a pull request must find who follows it let in.
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY,
+        SEND_FILE_MAX_AGE_DEFAULT=0,
+    )
+    jinja: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True}
+    app.jinja_options = {**app.jinja_options, **jinja, "lstrip_blocks": True}
+    put_site(app, Site(store, options))
+    protection.protect(app)
+    problems.register(app)
+    words.register(app)
+    pages.register(app)
+    return app

@@ -1,0 +1,43 @@
+// The runs table: selecting and folding.
+
+const table = document.querySelector("table.runs");
+const picks = () => [...document.querySelectorAll("tbody .pick input")];
+
+function showPicked() {
+  const picked = picks().filter((input) => input.checked);
+  for (const input of picks()) input.closest("tr").classList.toggle("picked", input.checked);
+  const all = document.getElementById("all");
+  all.checked = picked.length > 0 && picked.length === picks().length;
+  all.indeterminate = picked.length > 0 && !all.checked;
+  const compare = document.querySelector("[data-compare]");
+  if (compare) {
+    compare.disabled = picked.length < 2;
+    compare.textContent = picked.length > 1 ? `Compare ${picked.length}` : "Compare";
+  }
+}
+
+/** Hide or show what is nested in a row, but for what is folded further down. */
+function fold(button) {
+  const row = button.closest("tr");
+  const depth = Number(row.dataset.depth);
+  const open = button.getAttribute("aria-expanded") === "true";
+  button.setAttribute("aria-expanded", String(!open));
+  let hiddenBelow = Infinity;
+  for (let next = row.nextElementSibling; next && Number(next.dataset.depth) > depth; next = next.nextElementSibling) {
+    const at = Number(next.dataset.depth);
+    if (at <= hiddenBelow) hiddenBelow = Infinity;
+    next.hidden = open || at > hiddenBelow;
+    const own = next.querySelector(".fold");
+    if (own && own.getAttribute("aria-expanded") === "false" && hiddenBelow === Infinity) hiddenBelow = at;
+  }
+}
+
+if (table) {
+  document.getElementById("all").addEventListener("change", (event) => {
+    for (const input of picks()) input.checked = event.target.checked;
+    showPicked();
+  });
+  table.addEventListener("change", (event) => { if (event.target.name === "run") showPicked(); });
+  table.addEventListener("click", (event) => { if (event.target.matches(".fold")) fold(event.target); });
+  showPicked();
+}

@@ -1,0 +1,82 @@
+"""What templates may call: numbers, sizes, times and names as a person reads them."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+from flask import Flask, current_app, request
+from markupsafe import Markup, escape
+
+from mlgit import __version__
+from mlgit.review.show import duration, number, plural, size, visible
+from mlgit.server.pages import PAGES
+from mlgit.server.protection import csrf_token
+from mlgit.server.site import site
+from mlgit.store.timeform import to_iso
+
+
+def register(app: Flask) -> None:
+    """Give an app's templates their words."""
+    filters = (number, size, duration, plural, shown, moment, short)
+    app.jinja_env.filters.update({function.__name__: function for function in filters})
+    app.jinja_env.finalize = _encodable
+    app.jinja_env.globals["csrf_field"] = csrf_field
+    app.context_processor(_context)
+
+
+def shown(value: object) -> str:
+    """A text on one line, what can't be seen as escapes; not yet HTML."""
+    return visible(str(value))
+
+
+def short(value: object, limit: int = 60) -> str:
+    """The same, cut if it is long."""
+    text = shown(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def moment(milliseconds: int | None) -> Markup:
+    """A time: in UTC to the minute, which ``page.js`` turns to the reader's own."""
+    if milliseconds is None:
+        return Markup("")
+    try:
+        when = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return Markup(escape(to_iso(milliseconds)))
+    return Markup('<time datetime="{}">{}</time>').format(
+        when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), when.strftime("%Y-%m-%d %H:%M")
+    )
+
+
+def csrf_field() -> Markup:
+    """The hidden field that every form that changes something carries."""
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(csrf_token())
+
+
+def _encodable(value: Any) -> Any:
+    """A text that can be sent: of bytes that weren't UTF-8, halves of pairs are left."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            cleaned = value.encode("utf-8", "replace").decode()
+            return Markup(cleaned) if isinstance(value, Markup) else cleaned
+    return value
+
+
+def _context() -> dict[str, Any]:
+    known = current_app.view_functions
+    menu = [row for row in PAGES if row.title and row.endpoint in known]
+    repo = site().store.repo
+    return {
+        "menu": menu,
+        "here": (request.endpoint or "").partition(".")[0],
+        "has_page": known.__contains__,
+        "repository": (repo.worktree or repo.git_dir).rstrip("/").rsplit("/", 1)[-1],
+        "may_write": site().options.allow_write,
+        "with_token": site().options.token is not None,
+        "version": __version__,
+        "now": int(time.time() * 1000),
+    }

@@ -1,0 +1,142 @@
+"""The runs table: what it shows, sorts, filters, groups and exports."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections.abc import Callable
+
+from flask.testing import FlaskClient
+
+from mlgit.store.gitstore import GitStore
+
+
+def names(page: str) -> list[str]:
+    """The runs' names, from top to bottom."""
+    return re.findall(r'aria-label="Select (\S+)"', page)
+
+
+def test_an_empty_repository_says_how_to_begin(client: FlaskClient) -> None:
+    for path in ("/", "/runs"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert "No runs yet" in page.text and "mlgit.start_run" in page.text
+
+
+def test_experiments_lead_to_their_runs(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    other = store.experiments.create("other/one")
+    make_run("in-default")
+    make_run("in-other", experiment=other)
+    page = client.get("/").text
+    assert f'href="/experiments/{other}"' in page and "other/one" in page
+    assert names(client.get(f"/experiments/{other}").text) == ["in-other"]
+    assert names(client.get("/runs").text) == ["in-other", "in-default"]
+    assert client.get("/?q=OTHER").text.count('scope="row"') == 1
+    assert "No experiment matches" in client.get("/?q=nothing").text
+
+
+def test_sorting_filtering_and_paging_are_in_the_address(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    for n in range(30):
+        make_run(f"r{n:02}", metrics={"loss": float(n)}, params={"model": "ab"[n % 2]})
+    page = client.get("/runs?order=metrics.loss+ASC&size=25").text
+    assert names(page) == [f"r{n:02}" for n in range(25)]
+    assert 'aria-sort="ascending"' in page
+    following = re.search(r'rel="next" href="([^"]+)"', page)
+    assert following
+    rest = client.get(html.unescape(following[1])).text
+    assert names(rest) == [f"r{n:02}" for n in range(25, 30)]
+    found = client.get("/runs?filter=metrics.loss+%3E+25+and+params.model+%3D+'b'").text
+    assert names(found) == ["r29", "r27"]
+
+
+def test_a_filter_that_does_not_parse_is_explained_at_the_box(client: FlaskClient) -> None:
+    answer = client.get("/runs?filter=stauts+%3D+'FINISHED'")
+    assert answer.status_code == 400
+    assert 'aria-describedby="filter-problem"' in answer.text
+    assert "no attribute" in answer.text and "did you mean status?" in answer.text
+    answer = client.get("/runs?order=metrics.loss+SIDEWAYS")
+    assert answer.status_code == 400 and 'id="order-problem"' in answer.text
+
+
+def test_nested_runs_stand_below_their_parents(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    first = make_run("first")
+    make_run("second")
+    child = make_run("child", parent=first)
+    make_run("grandchild", parent=child)
+    page = client.get("/runs").text
+    assert names(page) == ["second", "first", "child", "grandchild"]
+    assert re.findall(r'data-depth="(\d)"', page) == ["0", "0", "1", "2"]
+    assert names(client.get("/runs?flat=1").text) == ["grandchild", "child", "second", "first"]
+
+
+def test_groups_of_a_param_sum_up_metrics_and_lead_to_their_runs(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    for n in range(4):
+        make_run(f"r{n}", metrics={"acc": n / 10}, params={"model": "it's" if n else 'a"b'})
+    make_run("without")
+    page = client.get("/runs?group=model").text
+    assert re.findall(r'scope="row">(?:<a[^>]*>)?(.*?)<', page) == [
+        "it&#39;s",
+        "",
+        "a&#34;b",
+    ]
+    link = re.search(r'<a href="([^"]+)">it&#39;s', page)
+    assert link
+    narrowed = client.get(html.unescape(link[1])).text
+    assert names(narrowed) == ["r3", "r2", "r1"]
+    assert "0.2" in page and "0.1" in page and "0.3" in page
+
+
+def test_columns_are_chosen(client: FlaskClient, make_run: Callable[..., str]) -> None:
+    make_run("r", metrics={"a b": 1.0, "c": 2.0}, params={"p": "x"}, tags={"t": "y"})
+    page = client.get("/runs?column=tags.t&column=metrics.a+b&column=nonsense").text
+    assert re.findall(r'data-column="([^"]+)"', page) == ["tags.t", "metrics.a b"]
+    assert "metrics.%60a+b%60" in page or "metrics.`a+b`" in page  # sorted by, quoted
+
+
+def test_csv_holds_every_run_and_no_formulas(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    make_run("=cmd()", metrics={"loss": -0.5}, params={"p": "+1+1", "q": "-2"})
+    make_run("plain", metrics={"loss": float("nan")})
+    answer = client.get("/runs.csv")
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["run_name"] for row in rows] == ["plain", "'=cmd()"]
+    assert [row["metrics.loss"] for row in rows] == ["nan", "-0.5"]
+    assert (rows[1]["params.p"], rows[1]["params.q"]) == ("'+1+1", "-2")
+
+
+def test_csv_continues_over_pages(
+    client: FlaskClient, make_run: Callable[..., str], monkeypatch: object
+) -> None:
+    from mlgit.server import runs
+
+    for n in range(5):
+        make_run(f"r{n}")
+    before = runs._CSV_PAGE
+    runs._CSV_PAGE = 2
+    try:
+        rows = list(csv.DictReader(io.StringIO(client.get("/runs.csv").text)))
+    finally:
+        runs._CSV_PAGE = before
+    assert [row["run_name"] for row in rows] == ["r4", "r3", "r2", "r1", "r0"]
+
+
+def test_what_is_not_there_says_so(client: FlaskClient, make_run: Callable[..., str]) -> None:
+    make_run()
+    for path in ("/nothing", "/experiments/12345678901234567890"):
+        answer = client.get(path)
+        assert answer.status_code == 404, path
+        assert "What to do" in answer.text
+    assert "There are no more runs" in client.get("/runs?page=40").text
+    assert client.get("/runs?page=-1&size=x&view=what&group=&experiment=").status_code == 200
