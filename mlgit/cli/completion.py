@@ -11,7 +11,7 @@ from mlgit.cli.context import App
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a script that makes a shell complete commands, options and runs.
+    """Print a script that makes a shell complete commands, options, runs and models.
 
     \b
     bash: eval "$(mlgit completion bash)"          in ~/.bashrc

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from mlgit.entities import Experiment
+    from mlgit.registry.registry import Registry
     from mlgit.store.gitstore import GitStore
 
 
@@ -47,6 +48,17 @@ class App:
         with self.out.progress("Indexing runs") as progress:
             store.index.sync(progress)
         return store
+
+    def registry(self) -> Registry:
+        """The registered models.
+
+        Raises:
+            NotARepository: There is no repository here.
+        """
+        from mlgit.tracking.registered import registry_for
+
+        self.open()
+        return registry_for(self.tracking_uri)
 
     def close(self) -> None:
         """Let go of runs that a command logged to."""
@@ -154,3 +166,37 @@ class RunType(click.ParamType):  # type: ignore[type-arg]  # generic since click
 
 
 RUN = RunType()
+
+
+class ModelType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
+    """A registered model, or a version of one; the shell completes names, and aliases after @."""
+
+    name = "model"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The models, or what one's versions are called, that begin with what was typed."""
+        from click.shell_completion import CompletionItem
+
+        try:
+            from mlgit.tracking.registered import registry_for
+
+            models = registry_for(ctx.find_root().params.get("tracking_uri")).listed()
+        except Exception:
+            return []
+        found = []
+        for model in models:
+            texts = [model.name]
+            if incomplete.startswith(f"{model.name}@"):
+                held = [*model.aliases, *(stage.lower() for stage in model.stages), "latest"]
+                texts = [f"{model.name}@{which}" for which in dict.fromkeys(held)]
+            found += [
+                CompletionItem(text, help=" ".join((model.description or "").split())[:60])
+                for text in texts
+                if text.startswith(incomplete) and text.isprintable() and " " not in text
+            ]
+        return found
+
+
+MODEL = ModelType()

@@ -32,7 +32,7 @@ COMMANDS = {
         "List, create, rename, delete and restore experiments.",
     ),
     "artifacts": ("mlgit.cli.artifacts:artifacts", "List, download and log artifacts of runs."),
-    "models": ("mlgit.cli.models:models", "List, show, try and run models."),
+    "models": ("mlgit.cli.models:models", "List, show, register, try and run models."),
     "ui": ("mlgit.cli.ui:ui", "Show experiments and runs in the browser."),
     "push": ("mlgit.cli.sync:push", "Push runs, and the artifacts that they name."),
     "fetch": ("mlgit.cli.sync:fetch", "Fetch runs; artifacts where they are asked for."),

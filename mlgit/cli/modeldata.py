@@ -25,7 +25,7 @@ _PYFUNC = "python_function"
 def listed_json(
     model: LoggedModel, size: int | None, mlmodel: Model | None, experiments: dict[str, str]
 ) -> dict[str, Any]:
-    """A logged model, as ``mlgit models list --json`` has it."""
+    """A logged model, as ``mlgit models list --logged --json`` has it."""
     info = model.run.info
     return {
         "model_uri": model.uri,
@@ -39,12 +39,12 @@ def listed_json(
         "size": size,
         "created": model.created,
         **times(start_time=info.start_time),
-        "signature": None if mlmodel is None else _signature_json(mlmodel),
+        "signature": None if mlmodel is None else signature_json(mlmodel),
     }
 
 
 def listed_text(rows: Sequence[Listed], out: Output) -> str:
-    """The table of ``mlgit models list``: models, their sizes and their MLmodels."""
+    """The table of ``mlgit models list --logged``: models, their sizes and their MLmodels."""
     cells = [
         [
             one_line(model.run.info.run_id[:8]),
@@ -61,7 +61,8 @@ def listed_text(rows: Sequence[Listed], out: Output) -> str:
     return output.table([out.style(header, bold=True) for header in headers], cells, (4,))
 
 
-def _signature_json(model: Model) -> dict[str, Any] | None:
+def signature_json(model: Model) -> dict[str, Any] | None:
+    """A model's signature, its parts read; None where it has none."""
     if model.signature is None:
         return None
     found = model.signature.to_dict()
@@ -110,7 +111,7 @@ def model_json(found: Description) -> dict[str, Any]:
         "size": model.model_size_bytes,
         "digest": found.digest or None,
         "flavors": model.flavors,
-        "signature": _signature_json(model),
+        "signature": signature_json(model),
         "metadata": model.metadata,
         "input_example": model.saved_input_example_info,
         "requirements": found.requirements,
@@ -136,21 +137,28 @@ def model_text(found: Description, out: Output) -> str:
     ]
     lines = [out.style(one_line(found.uri), bold=True)]
     lines += [f"  {name:<8}{one_line(value)}" for name, value in facts if value]
-    lines += _section("flavors", _flavor_rows(model), out)
-    if model.signature is None:
-        lines += ["", "It has no signature: what it is given isn't checked"]
-    else:
-        lines += _section("inputs", _schema_rows(model.signature.inputs), out)
-        lines += _section("outputs", _schema_rows(model.signature.outputs), out)
-        lines += _section("params", _param_rows(model.signature.params), out)
-    lines += _section("metadata", [[str(k), _plain(v)] for k, v in _items(model.metadata)], out)
-    lines += _section("requirements", [[line] for line in found.requirements], out)
-    lines += _section("example", [[line] for line in found.example.splitlines()], out)
+    lines += section("flavors", _flavor_rows(model), out)
+    lines += signature_lines(model, out)
+    lines += section("metadata", [[str(k), _plain(v)] for k, v in _items(model.metadata)], out)
+    lines += section("requirements", [[line] for line in found.requirements], out)
+    lines += section("example", [[line] for line in found.example.splitlines()], out)
     files = [[path, output.size(size)] for path, size, _ in found.files]
-    return "\n".join(lines + _section("files", files, out))
+    return "\n".join(lines + section("files", files, out))
 
 
-def _section(title: str, rows: list[list[str]], out: Output) -> list[str]:
+def signature_lines(model: Model, out: Output) -> list[str]:
+    """What a model takes and gives, for a person."""
+    if model.signature is None:
+        return ["", "It has no signature: what it is given isn't checked"]
+    return [
+        *section("inputs", _schema_rows(model.signature.inputs), out),
+        *section("outputs", _schema_rows(model.signature.outputs), out),
+        *section("params", _param_rows(model.signature.params), out),
+    ]
+
+
+def section(title: str, rows: list[list[str]], out: Output) -> list[str]:
+    """A titled part of a page: rows of cells under each other; nothing where there are none."""
     if not rows:
         return []
     wide = [max(output.width(one_line(row[at])) for row in rows) for at in range(len(rows[0]))]

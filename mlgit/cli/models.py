@@ -1,4 +1,4 @@
-"""``mlgit models``: listing, showing, trying and running models."""
+"""``mlgit models``: listing, showing, trying and running models; ``registered.py`` has the rest."""
 
 from __future__ import annotations
 
@@ -7,52 +7,89 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlgit.cli import errors, output
-from mlgit.cli.context import App
+from mlgit.cli import errors, output, registered
+from mlgit.cli.context import MODEL, App
 from mlgit.cli.lazy import Group
 from mlgit.cli.modeldata import listed_json, listed_text, model_json, model_text, trial_text
 from mlgit.cli.output import one_line
 from mlgit.cli.rundata import find_runs
+from mlgit.exceptions import ResourceDoesNotExist
 
 if TYPE_CHECKING:
     from mlgit.store.gitstore import GitStore
 
 _LIMIT = 20
 _MANAGERS = click.Choice(["local", "uv", "virtualenv", "conda"])
-_URI = "a URI (runs:/ID/PATH, models:/NAME/1, mlgit:/BRANCH/PATH), a folder, RUN:PATH or RUN"
 
 
 @click.group(cls=Group)
 def models() -> None:
-    """List, show, try and run models.
+    """List, show, register, try and run models.
 
-    A model is given by the URI that loads it (runs:/ID/PATH, models:/NAME/1,
+    A registered model is NAME; a version of it is NAME@v3, or NAME@ALIAS, NAME@STAGE and
+    NAME@latest. A model is also given by the URI that loads it (runs:/ID/PATH, models:/NAME/1,
     mlgit:/BRANCH/PATH, a folder), as RUN:PATH, or as RUN where that run has one model.
     """
 
 
+for _command in (registered.history, registered.register, registered.delete):
+    models.add_command(_command)
+
+
 @models.command("list")
+@click.option("--logged", is_flag=True, help="List what runs have logged, newest runs first.")
 @click.option(
     "-e",
     "--experiment",
     "experiments",
     metavar="NAME|ID",
     multiple=True,
-    help="Only models of this experiment's runs; may be repeated.",
+    help="Only what this experiment's runs have logged; may be repeated.",
 )
-@click.option("--filter", "filter_string", metavar="FILTER", default="", help="Of runs, as in log.")
+@click.option(
+    "--filter",
+    "filter_string",
+    metavar="FILTER",
+    default="",
+    help="Such as \"name LIKE 'fraud%' AND tags.team = 'risk'\"; with --logged of runs, as in log.",
+)
 @click.option(
     "-n",
     "--max-results",
     "limit",
     metavar="N",
     type=click.IntRange(min=1),
-    help=f"How many models to list; {_LIMIT} unless --all is given.",
+    help=f"How many models to list; with --logged {_LIMIT} unless --all is given.",
 )
 @click.option("--all", "everything", is_flag=True, help="List all models.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of models.")
+@click.option("--md", "as_markdown", is_flag=True, help="Print a table in Markdown.")
 @click.pass_obj
 def list_models(
+    app: App,
+    logged: bool,
+    experiments: tuple[str, ...],
+    filter_string: str,
+    limit: int | None,
+    everything: bool,
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    """List the registered models: versions, stages and aliases, and when they changed.
+
+    With --logged or --experiment it lists the models that runs have logged, instead.
+    """
+    if everything and limit:
+        raise click.UsageError("Give either --all or -n")
+    if not logged and not experiments:
+        registered.list_registered(app, filter_string, limit, as_json, as_markdown)
+        return
+    if as_markdown:
+        raise click.UsageError("--md is for registered models")
+    _list_logged(app, experiments, filter_string, limit, everything, as_json)
+
+
+def _list_logged(
     app: App,
     experiments: tuple[str, ...],
     filter_string: str,
@@ -60,11 +97,8 @@ def list_models(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """List the models that runs have logged, those of the newest runs first."""
     from mlgit.models import listing
 
-    if everything and limit:
-        raise click.UsageError("Give either --all or -n")
     store = app.store()
     ids = [app.experiment(text).experiment_id for text in experiments] or None
     wanted = None if everything else limit or _LIMIT
@@ -94,14 +128,24 @@ def list_models(
 
 
 @models.command()
-@click.argument("model", metavar="URI")
+@click.argument("model", metavar="MODEL", type=MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def show(app: App, model: str, as_json: bool) -> None:
-    """Show what a model is: flavors, signature, requirements, example and files."""
-    from mlgit.models.listing import describe
+    """Show a registered model, a version of one, or a model's folder.
 
-    uri, store = _meant(app, model)
+    NAME shows its versions; NAME@v3, NAME@ALIAS and NAME@STAGE show where the version comes from,
+    and what it takes and gives. Anything else (a URI, a folder, RUN:PATH, RUN) shows
+    flavors, signature, requirements, example and files.
+    """
+    from mlgit.models.listing import describe, names_a_run
+
+    if names_a_run(model):
+        registry = app.registry()
+        if registered.names_registered(registry, model):
+            registered.show_registered(app, registry, model, as_json)
+            return
+    uri, store = meant(app, model)
     found = describe(uri, store)
     if as_json:
         app.out.json(model_json(found))
@@ -110,7 +154,7 @@ def show(app: App, model: str, as_json: bool) -> None:
 
 
 @models.command("load-check")
-@click.argument("model", metavar="URI")
+@click.argument("model", metavar="MODEL", type=MODEL)
 @click.option(
     "--env-manager",
     type=_MANAGERS,
@@ -130,7 +174,7 @@ def load_check(
     from mlgit.models.child import Surroundings, try_in_child
     from mlgit.models.environments import default_manager
 
-    uri, store = _meant(app, model)
+    uri, store = meant(app, model)
     around = Surroundings(env_manager or default_manager(), install_mlflow, say=_building(app))
     trial = try_in_child(uri, around, store=store)
     if as_json:
@@ -143,7 +187,7 @@ def load_check(
 
 
 @models.command()
-@click.argument("model", metavar="[URI]", required=False)
+@click.argument("model", metavar="[MODEL]", type=MODEL, required=False)
 @click.option("-m", "--model-uri", metavar="URI", help="The model, as MLflow has it.")
 @click.option(
     "-i", "--input-path", metavar="FILE", help="The input; standard input where it is - or none."
@@ -191,9 +235,9 @@ def predict(app: App, /, model: str | None, model_uri: str | None, **options: An
     """
     from mlgit.cli.context import one_of
 
-    uri, store = _meant(app, one_of(model, model_uri, "--model-uri"))
+    uri, store = meant(app, one_of(model, model_uri, "--model-uri"))
     manager = options["env_manager"]
-    variables = _pairs(options["env"])
+    variables = pairs(options["env"])
     override = [p.strip() for p in (options["pip_requirements_override"] or "").split(",") if p]
     if manager == "local" and (variables or override):
         raise click.UsageError(
@@ -225,7 +269,7 @@ def predict(app: App, /, model: str | None, model_uri: str | None, **options: An
         app.out.note(f"Predicted on {output.plural(count, 'row')}: {one_line(task.output_path)}")
 
 
-def _meant(app: App, text: str) -> tuple[str, GitStore | None]:
+def meant(app: App, text: str) -> tuple[str, GitStore | None]:
     """The URI that a person means, and the store of runs where it names one."""
     from mlgit.models import listing
 
@@ -234,10 +278,45 @@ def _meant(app: App, text: str) -> tuple[str, GitStore | None]:
 
         uri.set_tracking_uri(app.tracking_uri)  # for revisions, the registry and settings
     if listing.names_a_run(text):
-        run, _, path = text.rpartition(":") if ":" in text else (text, "", "")
+        uri_of_version = _version_uri(app, text)
+        if uri_of_version is not None:
+            return uri_of_version, None
+        run, colon, path = text.rpartition(":") if ":" in text else (text, "", "")
         store = app.store()
-        return listing.uri_of(store, app.run_id(run), path.strip("/")), store
+        try:
+            run_id = app.run_id(run)
+        except ResourceDoesNotExist as error:
+            raise (error if colon else _no_model(app, text)) from error
+        return listing.uri_of(store, run_id, path.strip("/")), store
     return text, app.store() if text.startswith(("runs:", "mlgit-artifacts:")) else None
+
+
+def _no_model(app: App, text: str) -> ResourceDoesNotExist:
+    from difflib import get_close_matches
+
+    names = [model.name for model in app.registry().listed()]
+    close = get_close_matches(text.partition("@")[0], names, 1)
+    return ResourceDoesNotExist(
+        f"No registered model and no run is called {text!r}",
+        hint=f"did you mean {close[0]!r}?"
+        if close
+        else "mlgit models list lists the models, mlgit log the runs",
+    )
+
+
+def _version_uri(app: App, text: str) -> str | None:
+    """The URI of the version that NAME@VERSION names; None where no registered model is meant."""
+    if "@" not in text or text.startswith("@{"):
+        return None
+    registry = app.registry()
+    if registry.has(text) or not registered.names_registered(registry, text):
+        return None
+    from urllib.parse import quote
+
+    from mlgit.registry.sources import version_meant
+
+    version = version_meant(registry, text)
+    return f"models:/{quote(version.name, safe='')}/{version.version}"
 
 
 def _building(app: App) -> Any:
@@ -262,11 +341,12 @@ def _params(text: str | None) -> dict[str, Any] | None:
     return found
 
 
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+def pairs(given: tuple[str, ...], option: str = "--env") -> dict[str, str]:
+    """What a repeated option of the form KEY=VALUE says."""
     found = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise click.BadParameter(f"'{text}' isn't KEY=VALUE", param_hint="'--env'")
+            raise click.BadParameter(f"'{text}' isn't KEY=VALUE", param_hint=f"'{option}'")
         found[key] = value
     return found

@@ -87,7 +87,8 @@ def uri_of(store: GitStore, run_id: str, path: str = "") -> str:
     found = models_of(store.runs.get(run_id))
     if not found:
         raise ResourceDoesNotExist(
-            f"The run {run_id} has logged no model", hint="mlgit models list lists those there are"
+            f"The run {run_id} has logged no model",
+            hint="mlgit models list --logged lists those there are",
         )
     if len(found) > 1:
         listing = "\n".join(f"  {run_id[:8]}:{model.path}" for model in found)

@@ -15,12 +15,14 @@ from mlgit.exceptions import (
     ResourceAlreadyExists,
     ResourceDoesNotExist,
 )
-from mlgit.registry import checks, rows, search, sources
+from mlgit.registry import checks, history, overview, rows, search, sources
+from mlgit.registry.history import Change
 from mlgit.registry.index import RegistryIndex
 from mlgit.registry.lineage import Lineage, trace
+from mlgit.registry.overview import Listed
 from mlgit.registry.state import NO_STAGE, ModelState
 from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event, TagName
-from mlgit.registry.text import ModelText, VersionText
+from mlgit.registry.text import ModelText, VersionText, ref_of
 from mlgit.registry.writer import Signer, Writer
 from mlgit.store import query, spelling
 from mlgit.store.gitstore import GitStore
@@ -593,15 +595,40 @@ class Registry:
         """
         return trace(self.store.repo, self.version(name, number))
 
-    def history(self, name: str) -> list[Event]:
-        """Every tag of a model, in order, the oldest first.
+    def listed(self, filter_string: str = "", limit: int | None = None) -> list[Listed]:
+        """All models that a filter matches, by name, each with what a list shows of it.
 
         Raises:
-            ResourceDoesNotExist: There is no such model.
+            FilterError: The filter doesn't parse.
         """
-        key = self.key(name)
+        return self.index.ask(lambda c: overview.listed(c, filter_string, limit))
+
+    def history(self, name: str) -> list[Event]:
+        """Every tag of a model, also of a deleted one, in order, the oldest first.
+
+        Raises:
+            ResourceDoesNotExist: There is and was no such model.
+        """
+        key = self._key(name) or self._deleted(name) or self.key(name)
         events = self.index.ask(lambda c: rows.events_of(c, key))
         return sorted(events, key=lambda event: (event.at, event.order))
+
+    def changes(self, name: str, texts: bool = False) -> list[Change]:
+        """The same as changes that people read.
+
+        Args:
+            name: The model, which may be deleted.
+            texts: With those of descriptions, tags and names.
+
+        Raises:
+            ResourceDoesNotExist: There is and was no such model.
+        """
+        found = history.changes(self.history(name))
+        if texts:
+            key = self._key(name) or self._deleted(name) or self.key(name)
+            found += history.text_changes(self.store.repo, ref_of(key))
+            found.sort(key=lambda change: change.time)
+        return found
 
     def problems(self) -> list[tuple[str, str]]:
         """(tag or ref, what is wrong with it) of what was left out of all that is shown."""

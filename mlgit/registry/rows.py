@@ -108,21 +108,33 @@ def put_text(
     return key
 
 
+_EVENT = "ref, sha, target, at, person, message, signed"
+
+
 def events_of(connection: sqlite3.Connection, key: str) -> list[Event]:
     """A model's tags, those that can't be used left out."""
-    found = []
-    for ref, sha, target, at, person, message, signed in connection.execute(
-        "SELECT ref, sha, target, at, person, message, signed FROM events "
-        "WHERE key=? AND problem IS NULL",
+    query = f"SELECT {_EVENT} FROM events WHERE key=? AND problem IS NULL"
+    found = (_event_of(row) for row in connection.execute(query, (key,)))
+    return [event for event in found if event is not None]
+
+
+def last_event(connection: sqlite3.Connection, key: str) -> Event | None:
+    """A model's last tag by the tagger's date; None where it has none."""
+    row = connection.execute(
+        f"SELECT {_EVENT} FROM events WHERE key=? AND problem IS NULL "
+        "ORDER BY at DESC, count DESC LIMIT 1",
         (key,),
-    ):
-        tag = ref[len(TAGS) :]
-        name = parse_name(tag)
-        if name is not None:
-            found.append(
-                Event(tag, sha, name, target, at, person, json.loads(message), bool(signed))
-            )
-    return found
+    ).fetchone()
+    return _event_of(row) if row else None
+
+
+def _event_of(row: tuple[Any, ...]) -> Event | None:
+    ref, sha, target, at, person, message, signed = row
+    tag = ref[len(TAGS) :]
+    name = parse_name(tag)
+    if name is None:
+        return None
+    return Event(tag, sha, name, target, at, person, json.loads(message), bool(signed))
 
 
 def text_of(connection: sqlite3.Connection, key: str) -> tuple[str | None, ModelText | None]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 # events: one row a tag. registered_models, model_versions, …: what a replay of them gave.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE events (
   ref TEXT PRIMARY KEY, sha TEXT NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL,
-  at INTEGER NOT NULL, target TEXT, person TEXT, message TEXT, signed INTEGER, problem TEXT, loose INTEGER NOT NULL
+  at INTEGER NOT NULL, target TEXT, person TEXT, message TEXT, signed INTEGER, problem TEXT,
+  loose INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX events_loose ON events(loose) WHERE loose=1;
-CREATE INDEX events_key ON events(key);
+CREATE INDEX events_key ON events(key, at, count);
 CREATE INDEX events_problem ON events(problem) WHERE problem IS NOT NULL;
 CREATE TABLE texts (
   ref TEXT PRIMARY KEY, sha TEXT NOT NULL, key TEXT NOT NULL, data TEXT, problem TEXT,

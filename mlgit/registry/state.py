@@ -128,10 +128,7 @@ def _version(number: int, event: Event, text: ModelText | None) -> Version:
 
 def _assign(state: ModelState, events: list[Event], registered: dict[int, Event]) -> None:
     """Give and take stages and aliases, in order."""
-    by_commit: dict[str, list[int]] = {}
-    for event in events:
-        if event.name.event == REGISTER and event.name.number is not None:
-            by_commit.setdefault(event.commit, []).append(event.name.number)
+    by_commit = commits_of(events)
     for commit, numbers in by_commit.items():
         if len(numbers) > 1:
             for number in numbers:
@@ -146,15 +143,24 @@ def _assign(state: ModelState, events: list[Event], registered: dict[int, Event]
     for event in events:
         if event.name.event not in (ASSIGN, UNASSIGN):
             continue
-        meant = _meant(event, by_commit.get(event.commit, []))
+        meant = version_meant(event, by_commit.get(event.commit, []))
         if meant is None:
             state.problems.append((event.tag, "its commit carries no version of the model"))
         elif meant in state.versions:
             _take_over(state, state.versions[meant], event)
 
 
-def _meant(event: Event, numbers: list[int]) -> int | None:
-    """Which of a commit's versions an assignment is about."""
+def commits_of(events: Iterable[Event]) -> dict[str, list[int]]:
+    """The versions that each commit carries, or carried, by the commit."""
+    found: dict[str, list[int]] = {}
+    for event in events:
+        if event.name.event == REGISTER and event.name.number is not None:
+            found.setdefault(event.commit, []).append(event.name.number)
+    return found
+
+
+def version_meant(event: Event, numbers: list[int]) -> int | None:
+    """Which of a commit's versions an assignment is about; None where it carries none."""
     said = event.message.get("version")
     if said in numbers and isinstance(said, int):
         return said

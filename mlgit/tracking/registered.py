@@ -393,6 +393,7 @@ def register(
     source: str,
     run_id: str | None = None,
     tags: dict[str, Any] | None = None,
+    description: str | None = None,
 ) -> ModelVersion:
     """Register the next version of a model that is made where there is none.
 
@@ -408,7 +409,7 @@ def register(
     checks.tags(tags)
     sources.find(registry, source, run_id)
     _ensure(registry, name)
-    return registry.create_version(name, source, run_id, tags)
+    return registry.create_version(name, source, run_id, tags, description=description)
 
 
 def search_registered_models(

@@ -83,7 +83,7 @@ def raises(logged: dict[str, str]) -> str:
 
 
 def test_list(run, data, logged):
-    lines = run("models", "list").stdout.splitlines()
+    lines = run("models", "list", "--logged").stdout.splitlines()
     assert lines[0].split() == ["run", "name", "path", "flavor", "size", "started", "signature"]
     assert [line.split()[1:4] for line in lines[1:]] == [
         ["two", "counts", "python_function"],
@@ -92,7 +92,7 @@ def test_list(run, data, logged):
     ]
     assert lines[3].endswith("2 columns → float64 (-1,)")
     assert lines[1].endswith("double → double (1 param)")
-    found = data("models", "list", "--json")
+    found = data("models", "list", "--logged", "--json")
     first = found[-1]
     assert first["model_uri"] == f"runs:/{logged['one']}/model"
     assert first["flavors"] == ["python_function", "sklearn"]
@@ -103,37 +103,37 @@ def test_list(run, data, logged):
 
 def test_list_some(run, data, logged):
     def paths(*args: str) -> list[str]:
-        return [model["path"] for model in data("models", "list", "--json", *args)]
+        return [model["path"] for model in data("models", "list", "--logged", "--json", *args)]
 
     assert paths("-n", "1") == ["counts"]
     assert paths("-n", "3") == paths("--all") == ["counts", "plain", "model"]
     assert paths("--experiment", "other") == ["counts", "plain"]
     assert paths("--filter", "metrics.loss > 1 OR metrics.loss < 0.1") == []
     assert paths("--filter", "metrics.loss > 0.1") == ["counts", "plain"]
-    error = run("models", "list", "--filter", "metrics.loss >", code=2).stderr
+    error = run("models", "list", "--logged", "--filter", "metrics.loss >", code=2).stderr
     assert "mlflow.log-model.history" not in error
-    run("models", "list", "-n", "1", "--all", code=2)
-    assert "No models" in run("models", "list", "--filter", "metrics.loss > 1").stderr
+    run("models", "list", "--logged", "-n", "1", "--all", code=2)
+    assert "No models" in run("models", "list", "--logged", "--filter", "metrics.loss > 1").stderr
 
 
 def test_a_model_that_is_logged_twice_is_listed_once(data, logged):
     with mlgit.start_run(run_id=logged["one"]):
         mlgit.sklearn.log_model(LinearRegression().fit(FRAME, ANSWER), "model")
-    assert [m["path"] for m in data("models", "list", "--json")].count("model") == 1
+    assert [m["path"] for m in data("models", "list", "--logged", "--json")].count("model") == 1
 
 
 def test_listing_reads_no_file_that_isnt_here(data, logged):
     store = mlgit.tracking.uri.store_for()
     entry = store.artifact(logged["one"], "model/MLmodel")
     os.unlink(store.objects.path(entry.sha256))
-    found = data("models", "list", "--json")[-1]
+    found = data("models", "list", "--logged", "--json")[-1]
     assert found["signature"] is None
     assert found["size"] > 1000
 
 
 def test_more_than_are_shown(run, logged, monkeypatch):
     monkeypatch.setattr("mlgit.cli.models._LIMIT", 2)
-    found = run("models", "list")
+    found = run("models", "list", "--logged")
     assert len(found.stdout.splitlines()) == 3
     assert "first 2 models" in found.stderr
 
@@ -188,7 +188,7 @@ def test_other_names_for_a_model(data, logged, repo: Path, monkeypatch):
 
 
 def test_what_is_no_model(run, logged):
-    assert "No run is called" in run("models", "show", "nope", code=3).stderr
+    assert "no run is called 'nope'" in run("models", "show", "nope", code=3).stderr
     assert "has logged no model" in run("models", "show", "none", code=3).stderr
     run("models", "show", f"runs:/{logged['one']}/nope", code=3)
     assert "no file MLmodel" in run("models", "show", "none:notes", code=3).stderr

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import mlgit
 from mlgit import MlgitClient
+from mlgit.cli.main import cli
 from mlgit.store import spelling
 from mlgit.tracking.registered import registry_for
 
@@ -91,6 +93,57 @@ def test_gto_tells_the_history_in_our_order(in_repo: Path, client: MlgitClient) 
     client.delete_model_version("m", 2)
     told = [row["ref"] for row in gto(in_repo, "history", "m", "--json")]
     assert [event.tag for event in registry_for().history("m")] == told[::-1]
+
+
+def listed(name: str) -> dict[str, Any]:
+    """What ``mlgit models list --json`` has of a model."""
+    done = CliRunner().invoke(cli, ["models", "list", "--json"])
+    assert done.exit_code == 0, done.stderr
+    return next(model for model in json.loads(done.stdout) if model["name"] == name)
+
+
+@pytest.mark.parametrize("name", ["fraud", "Ecommerce Model"])
+def test_the_command_line_agrees_with_gto(name: str, in_repo: Path, client: MlgitClient) -> None:
+    for uri in logged(3):
+        mlgit.register_model(uri, name)
+    for number, stage in ((1, "Production"), (2, "Production"), (3, "Staging"), (1, "Archived")):
+        client.transition_model_version_stage(name, number, stage)
+    client.set_registered_model_alias(name, "champion", 1)
+    client.set_registered_model_alias(name, "champion", 3)
+    client.delete_model_version(name, 3)
+    spelled = spelling.spell(name)
+    (theirs,) = (gto(in_repo, "show", "--json")[spelled],)
+    ours_now = listed(name)
+    assert theirs["version"] == f"v{ours_now['latest']}.0.0"
+    held = {stage.lower(): numbers[0] for stage, numbers in ours_now["stages"].items()}
+    shown = {stage: version for stage, version in theirs["stage"].items() if version != "-"}
+    assert shown == {k: f"v{v}.0.0" for k, v in {**held, **ours_now["aliases"]}.items()}
+    done = CliRunner().invoke(cli, ["models", "history", name, "--json"])
+    told = gto(in_repo, "history", spelled, "--json")
+    events = {"register": "registration", "deregister": "deregistration",
+              "assign": "assignment", "unassign": "unassignment"}  # fmt: skip
+    assert [
+        (change["tag"], events[change["event"]], f"v{change['version']}.0.0", change["commit"])
+        for change in json.loads(done.stdout)
+    ] == [(row["ref"], row["event"], row["version"], row["commit"]) for row in told]
+
+
+def test_gto_describes_what_a_version_is_of(in_repo: Path, client: MlgitClient) -> None:
+    """GTO's ``describe`` is in its Python API alone (1.10.1): it reads a version's commit."""
+    (in_repo / "artifacts.yaml").write_text("m: {type: model, path: m.pkl, description: ours}\n")
+    (in_repo / "m.pkl").write_text("")
+    for command in (["add", "-A"], ["commit", "-qm", "described"]):
+        subprocess.run(["git", *command], cwd=in_repo, check=True)
+    (uri,) = logged(1)
+    mlgit.register_model(uri, "m")
+    client.transition_model_version_stage("m", 1, "Production")
+    program = "import sys; from gto.api import describe; print(describe('.', sys.argv[1]))"
+    for which in ("m@latest", "m#production"):
+        done = subprocess.run(
+            [str(Path(GTO).with_name("python")), "-c", program, which],
+            cwd=in_repo, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "type='model'" in done.stdout and "description='ours'" in done.stdout, done.stderr
 
 
 def test_what_gto_writes_is_seen(in_repo: Path, client: MlgitClient) -> None:
