@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from signers import keyring, ssh_keys  # noqa: F401  (fixtures)
 
 import mlgit
 from mlgit.git import Repository

@@ -2,8 +2,8 @@
 
 It imports dulwich, the settings and the errors, and nothing else of mlgit. It promises
 that the index, the worktree, HEAD, the stash and every ref outside ``refs/mlgit/`` and
-tags stay as they are, and that it runs no hook, no filter, and no ``git`` binary but to reach
-other repositories (``transport``).
+tags stay as they are, and that it runs no hook, no filter, and no program but ``git`` to reach
+other repositories (``transport``), and ``ssh-keygen`` and ``gpg`` for signatures (``signing``).
 """
 
 from __future__ import annotations

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlgit import settings
-from mlgit.exceptions import CorruptData, NotARepository, Unsupported, from_os_error
+from mlgit.exceptions import (
+    CorruptData,
+    InvalidParameterValue,
+    NotARepository,
+    Unsupported,
+    from_os_error,
+)
 from mlgit.git.objects import ObjectStore
 from mlgit.git.refs import RefStore
 
@@ -193,6 +199,22 @@ class Repository:
             return self._config.get(name, key.encode()).decode("utf-8", "replace")
         except KeyError:
             return None
+
+    def flag(self, section: str, key: str) -> bool:
+        """One setting of Git's configuration that is on or off; off where it isn't set.
+
+        Raises:
+            InvalidParameterValue: It is neither.
+        """
+        value = (self.configured(section, key) or "false").lower()
+        if value in ("true", "yes", "on", "1"):
+            return True
+        if value in ("false", "no", "off", "0"):
+            return False
+        raise InvalidParameterValue(
+            f"{section}.{key} of Git's configuration is {value!r}, neither true nor false",
+            hint=f"git config {section}.{key} true",
+        )
 
     @_cached
     def _identities(self) -> dict[str, str]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from mlgit.exceptions import CorruptData
 
-_SIGNATURE = re.compile(r"^-----BEGIN (?:PGP|SSH) [A-Z ]*-----$", re.MULTILINE)
+# The last line that begins so begins the signature (gitformat-signature(5)).
+_SIGNATURE = re.compile(
+    rb"^-----BEGIN (?:PGP SIGNATURE|PGP MESSAGE|SSH SIGNATURE|SIGNED MESSAGE)-----", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,23 @@ def parse_tag(raw: bytes) -> Tag:
     Raises:
         CorruptData: The bytes aren't a tag.
     """
-    head, _, body = raw.decode("utf-8", "surrogateescape").partition("\n\n")
+    payload, signature = (part.decode("utf-8", "surrogateescape") for part in split_signature(raw))
+    head, _, message = payload.partition("\n\n")
     found = dict(line.partition(" ")[::2] for line in reversed(head.split("\n")))
     if not re.match(r"^[0-9a-f]{40}\Z", found.get("object", "")) or not found.get("type"):
         raise CorruptData("A Git tag is damaged", hint="git fsck tells which")
-    signed = _SIGNATURE.search(body)
-    at = signed.start() if signed else len(body)
     return Tag(
         found["object"],
         found["type"],
         found.get("tag", ""),
         found.get("tagger", ""),
-        body[:at],
-        body[at:],
+        message,
+        signature,
     )
+
+
+def split_signature(raw: bytes) -> tuple[bytes, bytes]:
+    """What is signed of a tag's bytes, and the signature; b"" where there is none."""
+    starts = [found.start() for found in _SIGNATURE.finditer(raw)]
+    at = starts[-1] if starts else len(raw)
+    return raw[:at], raw[at:]

@@ -6,14 +6,11 @@ import fcntl
 import os
 import re
 import secrets
-import signal
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from mlgit import settings
-from mlgit.exceptions import MissingDependency
 from mlgit.git.files import unlock_and_close
+from mlgit.git.programs import run
 from mlgit.git.repository import Repository
 from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, below, failure
 
@@ -28,6 +25,7 @@ _MOST_ARGUMENTS = 100
 _LINE = re.compile(r"^([ +\-*=!])\t([^\t]*):([^\t:]*)\t(.*)$")
 # What git needs no asking for, and what would slow it down: maintenance is mlgit's here.
 _SETTINGS = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "push.followTags=false")
+_HINT = "install git, or set MLGIT_GIT"
 _RACES = (
     "fetch first",
     "non-fast-forward",
@@ -54,7 +52,8 @@ class BinaryTransport(GitTransport):
         if self.repo.worktree is not None:
             command.insert(2, f"--work-tree={self.repo.worktree}")
         # A remote's relative path is relative to the root of the files.
-        code, out, err = _run(command, data, cwd=self.repo.worktree or self.repo.git_dir)
+        cwd = self.repo.worktree or self.repo.git_dir
+        code, out, err = run(command, os.fsencode(data), hint=_HINT, cwd=cwd)
         if code not in codes:
             raise failure(doing, self.remote, err)
         self.said = err
@@ -167,36 +166,7 @@ def clone(program: str, url: str, folder: str, *, bare: bool, show: bool) -> Non
     options = ["--bare"] if bare else []
     if not show:
         options.append("--quiet")
-    code, _, err = _run(
-        [program, *_SETTINGS[:4], "clone", *options, "--", url, folder], "", show=show
-    )
+    command = [program, *_SETTINGS[:4], "clone", *options, "--", url, folder]
+    code, _, err = run(command, hint=_HINT, show=show)
     if code:
         raise failure("clone", url, err)
-
-
-def _run(
-    command: list[str], data: str, *, cwd: str | None = None, show: bool = False
-) -> tuple[int, str, str]:
-    """Run ``git``: its exit code, and what it printed; ``show`` lets it talk to the terminal."""
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE if data else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=None if show else subprocess.PIPE,
-            cwd=cwd,
-            env=settings.untranslated(),
-        )
-    except OSError as error:
-        raise MissingDependency(
-            f"Can't run {command[0]}: {error.strerror}", hint="install git, or set MLGIT_GIT"
-        ) from error
-    with process:
-        try:
-            out, err = process.communicate(os.fsencode(data) or None)
-        except BaseException:
-            # Ctrl-C: Git gets it too, and removes what it was writing.
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-            raise
-    return process.returncode, os.fsdecode(out), os.fsdecode(err or b"")

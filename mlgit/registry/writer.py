@@ -11,6 +11,7 @@ from typing import Any
 from mlgit.exceptions import Conflict, InvalidParameterValue, from_os_error
 from mlgit.git.commits import Commit, format_commit, parse_commit, signature
 from mlgit.git.files import open_in_folder, unlock_and_close
+from mlgit.git.signing import signer, signs_tags
 from mlgit.git.tags import Tag, format_tag
 from mlgit.git.trees import FILE, format_tree
 from mlgit.registry import rows
@@ -33,7 +34,7 @@ _ATTEMPTS = 10
 _MANY = 500
 _VERSION_FILE = b"version.yaml"
 
-# Makes a tag object's bytes from a tag; a signed one has a signature.
+# Puts a signature into a tag (``mlgit.git.signing``).
 Signer = Callable[[Tag], Tag]
 
 
@@ -72,7 +73,13 @@ class Writer:
     # -- tags
 
     def register(
-        self, key: str, model: str, commit: str | None, message: dict[str, Any], now: int
+        self,
+        key: str,
+        model: str,
+        commit: str | None,
+        message: dict[str, Any],
+        now: int,
+        sign: Signer | None = None,
     ) -> int:
         """Register the next version of a model.
 
@@ -82,12 +89,14 @@ class Writer:
             commit: What the version is of; None for a commit of its own.
             message: What the tag's message says, besides what all say.
             now: The time, in milliseconds since 1970.
+            sign: Signs the tag; what Git's configuration says where None.
 
         Returns:
             The version's number.
 
         Raises:
             Conflict: Others register versions all the time.
+            InvalidState: It can't be signed.
             StorageError, PermissionDenied: It can't be written.
         """
         for _ in range(_ATTEMPTS):
@@ -99,7 +108,8 @@ class Writer:
             elif carrying:
                 target = self._on_top(commit, model, number, now)
             try:
-                self._tag(key, TagName(key, REGISTER, version=f"{number}.0.0"), str(target), full)
+                name = TagName(key, REGISTER, version=f"{number}.0.0")
+                self._tag(key, name, str(target), full, sign)
                 return number
             except Conflict:
                 self.index.refresh()  # GTO, or a fetch, was faster: the next number
@@ -124,13 +134,14 @@ class Writer:
             commit: The version's commit.
             message: What the tag's message says, besides what all say.
             now: The time, in milliseconds since 1970.
-            sign: Signs the tag.
+            sign: Signs the tag; what Git's configuration says where None.
 
         Returns:
             The tag's name.
 
         Raises:
             Conflict: Others write tags of this model all the time.
+            InvalidState: It can't be signed.
             StorageError, PermissionDenied: It can't be written.
         """
         full = self._message(name.event, model, number, message, now)
@@ -169,6 +180,8 @@ class Writer:
         seconds = max(now_ms() // 1000, at + 1)
         tagger = signature(self.repo.committer(), seconds * 1000)
         tag = Tag(commit, "commit", shown, tagger, format_message(message))
+        if sign is None and signs_tags(self.repo):
+            sign = signer(self.repo)
         if sign is not None:
             tag = sign(tag)
         sha = self.repo.objects.write("tag", format_tag(tag))
