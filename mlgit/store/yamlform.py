@@ -29,7 +29,9 @@ _LINE = re.compile(
     r'^( *)(- )?([A-Za-z_][A-Za-z0-9_./ -]*|"(?:[^"\\]|\\.)*"):'
     r"(?: (\S.*))?\Z"
 )
-_FLOW = re.compile(r"^\{([a-z0-9]+: [a-z0-9]+(?:, [a-z0-9]+: [a-z0-9]+)*)\}\Z")
+# Numbers and digests, which is what mlgit writes so; other words may mean something to YAML.
+_FLOW_ITEM = r"[a-z][a-z0-9]{2,}: (?:0|[1-9][0-9]{0,18}|[0-9a-f]{64})"
+_FLOW = re.compile(rf"^\{{({_FLOW_ITEM}(?:, {_FLOW_ITEM})*)\}}\Z")
 _INT = re.compile(r"^-?(?:0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"^-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?\Z")
 _SPECIAL: dict[str, Any] = {
@@ -139,7 +141,7 @@ def _flow(value: Any) -> str:
 
 
 class Flow:
-    """A mapping of short words and numbers that is written on one line."""
+    """A mapping of words to numbers and digests that is written on one line."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
@@ -257,8 +259,9 @@ def _read_scalar(value: str) -> Any:
         return value
     flow = _FLOW.match(value)
     if flow:
-        pairs = (item.split(": ") for item in flow[1].split(", "))
-        return {k: int(v) if v.isdecimal() and len(v) < 20 else v for k, v in pairs}
+        pairs = [item.split(": ") for item in flow[1].split(", ")]
+        if not any(key in _WORDS for key, _ in pairs):
+            return {k: int(v) if len(v) < 20 else v for k, v in pairs}
     raise _NotNarrow
 
 

@@ -89,6 +89,18 @@ def test_a_string_stays_one(value: str) -> None:
         assert value == "k" or found[value] == "k"
 
 
+WORD = st.sampled_from(["verify", "size", "off1", "n1", "allow_pickle"])
+PLAIN = st.sampled_from(
+    ["true", "no", "on", "null", "0", "1", "01", "1e5", "1234567890123456789", "abc", "3a" * 32]
+)
+
+
+@given(st.dictionaries(WORD, PLAIN, min_size=1))
+def test_a_mapping_on_one_line_is_read_as_yaml(pairs: dict[str, str]) -> None:
+    text = "k: {" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}\n"
+    assert same(yamlform.load(text.encode(), "x"), yaml.safe_load(text))
+
+
 @given(FLOAT)
 def test_a_float_stays_the_same(value: float) -> None:
     text = yamlform.dump({"k": value})
