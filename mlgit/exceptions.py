@@ -10,6 +10,7 @@
     ├── Conflict                      RESOURCE_CONFLICT
     ├── Unsupported                   NOT_IMPLEMENTED
     ├── PermissionDenied              PERMISSION_DENIED
+    │   └── UntrustedModel
     ├── StorageError                  RESOURCE_EXHAUSTED
     ├── RemoteUnavailable             TEMPORARILY_UNAVAILABLE
     ├── CorruptData                   DATA_LOSS
@@ -132,9 +133,13 @@ class Unsupported(MlgitException):
 
 
 class PermissionDenied(MlgitException):
-    """The file system refused."""
+    """The file system, a remote or a rule of the repository's refused."""
 
     default_code = "PERMISSION_DENIED"
+
+
+class UntrustedModel(PermissionDenied):
+    """A registered model that isn't signed, or whose signatures don't count."""
 
 
 class StorageError(MlgitException):

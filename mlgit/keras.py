@@ -118,6 +118,7 @@ def load_model(
     load_model_kwargs: dict[str, Any] | None = None,
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
 ) -> Any:
     """Load a model; of an exported one, TensorFlow's object, whose ``serve`` predicts.
 
@@ -128,15 +129,17 @@ def load_model(
         load_model_kwargs: For ``keras.saving.load_model``; its ``safe_mode`` is on where the
             model may not run code, and off elsewhere.
         allow_pickle: Whether the model may run code; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it is of another flavor.
         CorruptData: Its files are damaged.
         InvalidParameterValue: It names classes that aren't here.
         PermissionDenied: It holds code of its own, which may not run.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: Keras or its backend isn't installed.
     """
-    with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
+    with opened(model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path) as folder:
         return _load(folder, custom_objects, load_model_kwargs)
 
 

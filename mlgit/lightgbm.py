@@ -147,6 +147,7 @@ def load_model(
     dst_path: str | None = None,
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
 ) -> Any:
     """Load a model.
 
@@ -154,14 +155,16 @@ def load_model(
         model_uri: Any model URI.
         dst_path: A folder that its files are put into and stay in.
         allow_pickle: Whether pickles may be loaded; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it is of another flavor.
         CorruptData: Its files are damaged.
         PermissionDenied: It is a pickle, and may not be loaded.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: LightGBM isn't installed.
     """
-    with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
+    with opened(model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path) as folder:
         return _load(folder)
 
 

@@ -92,6 +92,12 @@ def allow_pickle() -> bool | None:
     return None if value is None else value.strip().lower() in _TRUE
 
 
+def verify_models() -> bool | None:
+    """Whether registered models must be signed to be loaded, where the environment says so."""
+    value = _first("MLGIT_VERIFY_MODELS")
+    return None if value is None else value.strip().lower() in _TRUE
+
+
 def prediction_device() -> str | None:
     """The device that models predict on, where the environment names one."""
     return _first("MLGIT_DEFAULT_PREDICTION_DEVICE", "MLFLOW_DEFAULT_PREDICTION_DEVICE")

@@ -202,6 +202,7 @@ def load_model(
     keras_model_kwargs: dict[str, Any] | None = None,
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
 ) -> Any:
     """Load a model: of Keras, or what ``tf.saved_model.load`` makes of a ``tf.Module``.
 
@@ -213,15 +214,17 @@ def load_model(
             ``safe_mode`` is on where the model may not run code, and off elsewhere.
         allow_pickle: Whether the model may run code; the setting where None. A SavedModel is
             code.
+        verify: Whether a registered model must be signed; the setting where None.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it is of another flavor.
         CorruptData: Its files are damaged.
         InvalidParameterValue: It names classes that aren't here.
         PermissionDenied: It holds code of its own, which may not run.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: TensorFlow isn't installed.
     """
-    with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
+    with opened(model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path) as folder:
         return _load(folder, saved_model_kwargs, keras_model_kwargs)
 
 

@@ -110,6 +110,7 @@ def load_model(
     dst_path: str | None = None,
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
 ) -> Any:
     """Load a model, as the class that it was saved from.
 
@@ -118,14 +119,16 @@ def load_model(
         dst_path: A folder that its files are put into and stay in.
         allow_pickle: Whether code of the model's own may run, as of a class that isn't
             XGBoost's; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it is of another flavor.
         CorruptData: Its files are damaged.
         PermissionDenied: It has code of its own, which may not run.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: XGBoost isn't installed.
     """
-    with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
+    with opened(model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path) as folder:
         return _load(folder)
 
 

@@ -22,7 +22,7 @@ MEANINGS = {
     4: "the name is taken, or something is in a state that doesn't allow it",
     5: "data is damaged",
     6: "this version, or what is installed, can't do it",
-    7: "the file system or a remote refused, or is full",
+    7: "the file system, a remote or a rule refused, or a disk is full",
     8: "a remote doesn't answer, or broke off",
     INTERNAL: "anything else: most likely a bug of mlgit's",
     NO_REPOSITORY: "not in a Git repository",

@@ -302,13 +302,14 @@ def open_folder(
     uri: str | os.PathLike[str],
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
     dst_path: str | os.PathLike[str] | None = None,
     store: GitStore | None = None,
 ) -> ModelFolder:
     """A model's folder, for who loads it and closes it; see ``opened``."""
     if isinstance(uri, (bytes, bytearray)) or not isinstance(uri, (str, os.PathLike)):
         raise InvalidParameterValue(f"A model URI is text or a path, not {type(uri).__name__}")
-    source = source_of(uri, store)
+    source = source_of(uri, store, verify)
     if dst_path is not None:
         name = os.fspath(uri).rstrip("/").rpartition("/")[2]
         name = "model" if name in ("", ".", "..") else name
@@ -324,6 +325,7 @@ def opened(
     uri: str | os.PathLike[str],
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
     dst_path: str | os.PathLike[str] | None = None,
     store: GitStore | None = None,
 ) -> Iterator[ModelFolder]:
@@ -332,14 +334,18 @@ def opened(
     Args:
         uri: Any model URI.
         allow_pickle: Whether it may run code; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
         dst_path: A folder that the files are put into and stay in.
         store: The repository of runs; the one in use where None.
 
     Raises:
         ResourceDoesNotExist: There is no model.
         CorruptData: Its MLmodel can't be read.
+        UntrustedModel: It must be signed, and isn't as it must be.
     """
-    folder = open_folder(uri, allow_pickle=allow_pickle, dst_path=dst_path, store=store)
+    folder = open_folder(
+        uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path, store=store
+    )
     try:
         yield folder
     finally:

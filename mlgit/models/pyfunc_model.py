@@ -203,6 +203,7 @@ def load_pyfunc(
     dst_path: str | os.PathLike[str] | None = None,
     model_config: str | os.PathLike[str] | dict[str, Any] | None = None,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
     store: GitStore | None = None,
 ) -> PyFuncModel:
     """Load any model as a function of data.
@@ -212,16 +213,20 @@ def load_pyfunc(
         dst_path: A folder that its files are put into and stay in.
         model_config: Values that override the model's configuration.
         allow_pickle: Whether it may run code; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
         store: The repository of runs; the one in use where None.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it has no pyfunc face.
         CorruptData: Its MLmodel or a file can't be read.
         PermissionDenied: It would run code, and may not.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: Its framework isn't installed.
         Unsupported: It is of a flavor that mlgit doesn't know.
     """
-    folder = open_folder(model_uri, allow_pickle=allow_pickle, dst_path=dst_path, store=store)
+    folder = open_folder(
+        model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path, store=store
+    )
     try:
         row = folder.pyfunc_row
         config = {**(row.get("config") or {}), **(read_config(model_config) or {})} or None

@@ -6,11 +6,14 @@ registry other than the one in the repository that runs are logged to sets itsel
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlgit.exceptions import Unsupported
 from mlgit.models.uris import RegistryUri
 from mlgit.tracking import registered
+
+if TYPE_CHECKING:
+    from mlgit.registry.sources import Place
 
 
 class Registry(Protocol):
@@ -19,15 +22,25 @@ class Registry(Protocol):
     def check_name(self, name: str) -> None:
         """Raise where a model can't be registered under a name; called before it is saved."""
 
-    def resolve(self, uri: RegistryUri) -> str:
-        """The URI of the folder that a registered model is kept in.
+    def resolve(self, uri: RegistryUri, verify: bool) -> Place:
+        """Where the folder is that a registered model is kept in.
+
+        Args:
+            uri: Names a version.
+            verify: Refuse it unless it is signed.
 
         Raises:
             ResourceDoesNotExist: There is no such model, version, stage or alias.
+            UntrustedModel: It isn't signed, or by nobody whose signature counts.
         """
 
     def register(
-        self, name: str, source: str, run_id: str | None, tags: dict[str, Any] | None = None
+        self,
+        name: str,
+        source: str,
+        run_id: str | None,
+        tags: dict[str, Any] | None = None,
+        sign: bool = False,
     ) -> Any:
         """Make the next version of a model.
 
@@ -36,6 +49,7 @@ class Registry(Protocol):
             source: The URI of its folder.
             run_id: The run that logged it.
             tags: Of the version.
+            sign: Sign it.
 
         Returns:
             The version, with ``name`` and ``version``.
@@ -50,26 +64,30 @@ class _InUse:
 
         checks.model_name(name)
 
-    def resolve(self, uri: RegistryUri) -> str:
-        from mlgit.registry import sources
+    def resolve(self, uri: RegistryUri, verify: bool) -> Place:
+        from mlgit.registry import sources, trust
 
         registry = registered.registry_for()
-        if uri.alias is not None:
-            found = registry.by_alias(uri.name, uri.alias)
-        elif uri.version is not None or uri.stage is not None:
-            which = uri.stage if uri.version is None else str(uri.version)
-            found = sources.version_named(registry, uri.name, str(which))
-        else:
+        if uri.version is None and uri.stage is None and uri.alias is None:
             raise Unsupported(
                 f"models:/{uri.name} is the id of a logged model of MLflow 3's",
                 hint="load the model by runs:/<run id>/<path> or models:/<name>/<version>",
             )
-        return registry.location(found.name, found.version)
+        asked = (registry, uri.name, uri.version, uri.stage, uri.alias)
+        if verify:
+            return trust.trusted(*asked)
+        return sources.place_of(registry, sources.version_asked(*asked))
 
     def register(
-        self, name: str, source: str, run_id: str | None, tags: dict[str, Any] | None = None
+        self,
+        name: str,
+        source: str,
+        run_id: str | None,
+        tags: dict[str, Any] | None = None,
+        sign: bool = False,
     ) -> Any:
-        return registered.register(registered.registry_for(), name, source, run_id, tags)
+        in_use = registered.registry_for()
+        return registered.register(in_use, name, source, run_id, tags, sign=sign)
 
 
 _registry: Registry = _InUse()
@@ -92,6 +110,7 @@ def register_model(
     await_registration_for: int | None = None,
     *,
     tags: dict[str, Any] | None = None,
+    sign: bool = False,
 ) -> Any:
     """Make a logged model the next version of a registered one.
 
@@ -100,15 +119,17 @@ def register_model(
         name: The registered model; made where there is none.
         await_registration_for: Accepted for MLflow's sake: registering waits for nothing.
         tags: Of the version.
+        sign: Sign the version's tag as ``git tag -s`` does; Git's ``tag.gpgSign`` signs all.
 
     Returns:
         The version.
 
     Raises:
+        InvalidState: It can't be signed.
         InvalidParameterValue: The name or a tag can't be one.
         ResourceDoesNotExist: There is no model at the URI.
     """
     from mlgit.models.mlmodel import Model
 
     _registry.check_name(name)
-    return _registry.register(name, model_uri, Model.load(model_uri).run_id, tags)
+    return _registry.register(name, model_uri, Model.load(model_uri).run_id, tags, sign)

@@ -22,12 +22,14 @@ from mlgit.exceptions import (
 )
 from mlgit.git import Repository
 from mlgit.models import registry, uris
+from mlgit.models.policy import verifies
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.copying import CHUNK
 from mlgit.objects.tree import find
 from mlgit.store.absent import bring, bring_manifest
 
 if TYPE_CHECKING:
+    from mlgit.registry.sources import Place
     from mlgit.store.gitstore import GitStore
     from mlgit.worktree import elsewhere
 
@@ -72,32 +74,53 @@ class Source(Protocol):
         """
 
 
-def source_of(uri: str | os.PathLike[str], store: GitStore | None = None) -> Source:
+def source_of(
+    uri: str | os.PathLike[str], store: GitStore | None = None, verify: bool | None = None
+) -> Source:
     """Where the folder is that a model URI names.
 
     Args:
         uri: Any model URI.
         store: The repository of runs; the one in use where None.
+        verify: Whether a registered model must be signed; the setting where None. What isn't
+            registered can't be, and is refused where this is true.
 
     Raises:
-        InvalidParameterValue: The URI doesn't parse.
+        InvalidParameterValue: The URI doesn't parse, or names what can't be signed and must be.
+        UntrustedModel: A registered model must be signed, and isn't as it must be.
         ResourceDoesNotExist: There is no such run, revision or folder.
         Unsupported: There is no driver for the URL.
     """
     meant = uris.parse(uri)
     if isinstance(meant, uris.RegistryUri):
-        return source_of(registry.current().resolve(meant), store)
+        must = verifies(verify, store.repo if store else None)
+        return _of_registry(registry.current().resolve(meant, must), store)
+    if verify:
+        raise InvalidParameterValue(
+            f"{os.fspath(uri)} can't be verified: only versions of registered models are signed",
+            hint="mlgit.register_model() makes it a version, and models:/<name>/<version> names it",
+        )
     if isinstance(meant, uris.PathUri):
         return LocalSource(meant.path)
     if isinstance(meant, uris.RemoteUri):
         return UrlSource(meant.url)
     if isinstance(meant, uris.RevisionUri):
         return RevisionSource.of(meant)
-    if store is None:
-        from mlgit.tracking import uri as tracking
+    return RunSource(store or _store_in_use(), meant.run_id, meant.path)
 
-        store = tracking.store_for()
-    return RunSource(store, meant.run_id, meant.path)
+
+def _of_registry(place: Place, store: GitStore | None) -> Source:
+    meant = uris.parse(place.location)
+    if place.commit is None or not isinstance(meant, uris.RunUri):
+        return source_of(place.location, store, verify=False)
+    # A run may go on, or be changed, after a version was made of it; the version doesn't.
+    return RunSource(store or _store_in_use(), meant.run_id, meant.path, place.commit)
+
+
+def _store_in_use() -> GitStore:
+    from mlgit.tracking import uri as tracking
+
+    return tracking.store_for()
 
 
 class LocalSource:
@@ -139,16 +162,16 @@ class LocalSource:
 
 
 class RunSource:
-    """A folder of a run's artifacts."""
+    """A folder of a run's artifacts, as they are now or as a commit of the run has them."""
 
     local: str | None = None
 
-    def __init__(self, store: GitStore, run_id: str, path: str) -> None:
+    def __init__(self, store: GitStore, run_id: str, path: str, commit: str | None = None) -> None:
         self.repo: Repository | None = store.repo
         self._objects = store.objects
         self._repo = store.repo
         self._name = f"runs:/{run_id}/{path}"
-        found = store.artifact(run_id, path)
+        found = store.artifact_of(commit, path) if commit else store.artifact(run_id, path)
         if isinstance(found, Entry):
             raise InvalidParameterValue(
                 f"{self._name} is a file, not a model", hint="a model is a folder with an MLmodel"
@@ -231,9 +254,7 @@ class RevisionSource:
 
 
 def _place_in_use() -> str:
-    from mlgit.tracking import uri as tracking
-
-    repo = tracking.store_for().repo
+    repo = _store_in_use().repo
     return repo.worktree or repo.git_dir
 
 
@@ -324,9 +345,7 @@ def fetch_file(uri: str, folder: str) -> str:
         LocalSource(above).fetch(name, os.path.join(folder, name))
         return os.path.join(folder, name)
     if isinstance(meant, uris.RunUri) and "/" not in meant.path:
-        from mlgit.tracking import uri as tracking
-
-        RunSource(tracking.store_for(), meant.run_id, "").fetch(name, target)
+        RunSource(_store_in_use(), meant.run_id, "").fetch(name, target)
         return target
     source_of(above).fetch(name, target)
     return target

@@ -31,6 +31,7 @@ def load_model(
     model_config: str | os.PathLike[str] | dict[str, Any] | None = None,
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
 ) -> PyFuncModel:
     """Load a model of any flavor as a function of data.
 
@@ -40,15 +41,21 @@ def load_model(
         dst_path: A folder that its files are put into and stay in.
         model_config: Values that override the model's configuration: a dict or a YAML file.
         allow_pickle: Whether it may run code that it holds; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it has no pyfunc face.
         CorruptData: Its MLmodel or a file can't be read.
         PermissionDenied: It would run code, and may not.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: Its framework isn't installed.
     """
     return load_pyfunc(
-        model_uri, dst_path=dst_path, model_config=model_config, allow_pickle=allow_pickle
+        model_uri,
+        dst_path=dst_path,
+        model_config=model_config,
+        allow_pickle=allow_pickle,
+        verify=verify,
     )
 
 

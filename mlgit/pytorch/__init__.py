@@ -149,6 +149,7 @@ def load_model(
     *,
     device: Any = None,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
     **options: Any,
 ) -> Any:
     """Load a model.
@@ -158,17 +159,19 @@ def load_model(
         dst_path: A folder that its files are put into and stay in.
         device: Where its tensors are put, as in "cpu" or "cuda:0"; where they were where None.
         allow_pickle: Whether pickles may be loaded; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
         options: For ``torch.load``, as in ``map_location``.
 
     Raises:
         ResourceDoesNotExist: There is no model, or it is of another flavor.
         CorruptData: Its files are damaged.
         PermissionDenied: It is a pickle, and may not be loaded.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: PyTorch, or a module that the model needs, isn't installed.
     """
     if device is not None:
         options.setdefault("map_location", device)
-    with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
+    with opened(model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path) as folder:
         return _load(folder, options)
 
 

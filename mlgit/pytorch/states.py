@@ -121,6 +121,7 @@ def load_state_dict(
     state_dict_uri: str | os.PathLike[str],
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
     store: GitStore | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -130,6 +131,7 @@ def load_state_dict(
         state_dict_uri: Its folder, by any URI that a model may have.
         allow_pickle: Whether a pickle that holds more than tensors and plain values may be
             loaded; the setting where None.
+        verify: Whether what is registered must be signed; the setting where None.
         store: The repository of runs; the one in use where None.
         options: For ``torch.load``, as in ``map_location``.
 
@@ -137,9 +139,10 @@ def load_state_dict(
         ResourceDoesNotExist: There is none.
         CorruptData: Its file is damaged.
         PermissionDenied: It is a pickle that holds more, and may not be loaded.
+        UntrustedModel: It must be signed, and isn't as it must be.
     """
     torch = framework("torch", "pytorch")
-    source, uri = source_of(state_dict_uri, store), os.fspath(state_dict_uri)
+    source, uri = source_of(state_dict_uri, store, verify), os.fspath(state_dict_uri)
     workspace = Workspace(None if source.repo is None else f"{source.repo.state_dir}/models")
     try:
         for name in (SAFE, PICKLED):

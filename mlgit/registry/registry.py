@@ -257,6 +257,7 @@ class Registry:
         tags: dict[str, Any] | None = None,
         run_link: str | None = None,
         description: str | None = None,
+        sign: Signer | None = None,
     ) -> ModelVersion:
         """Register the next version of a model.
 
@@ -267,8 +268,10 @@ class Registry:
             tags: The version's tags.
             run_link: A page that shows the run.
             description: What is to be known of it.
+            sign: Signs the tag; what Git's configuration says where None.
 
         Raises:
+            InvalidState: It can't be signed.
             ResourceDoesNotExist: There is no such model, or nothing at a source that is a run's.
             InvalidParameterValue: An argument can't be right.
         """
@@ -284,7 +287,7 @@ class Registry:
                 "description": about,
                 "tags": checked,
             }
-            number = self.writer.register(key, name, meant.commit, message, now_ms())
+            number = self.writer.register(key, name, meant.commit, message, now_ms(), sign)
             self.writer.tidy()
         return self.version(name, number)
 

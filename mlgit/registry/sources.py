@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from mlgit import validation
 from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
+from mlgit.git.commits import parse_commit
 from mlgit.git.secrets import mask_url
 from mlgit.store.gitstore import GitStore
 
@@ -113,6 +114,53 @@ def _commit(store: GitStore, run_id: str | None) -> str | None:
         runs.checkpoint(run_id)
     found = runs.find_ref(run_id)
     return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a version's folder is.
+
+    Attributes:
+        location: Its URI.
+        commit: The run's commit that says which files are in it, whatever the run has by now;
+            None where the location isn't a run's.
+    """
+
+    location: str
+    commit: str | None = None
+
+
+def place_of(registry: Registry, version: ModelVersion) -> Place:
+    """Where a version's folder is.
+
+    Raises:
+        ResourceDoesNotExist: The version isn't there any more.
+    """
+    location = registry.location(version.name, version.version)
+    match = _RUN.match(location)
+    if match is None or version.commit is None:
+        return Place(location)
+    of_run = parse_commit(registry.store.repo.objects.commit(version.commit)).trailers()
+    its_own = of_run.get("Mlgit-Run") == (match["run"] or match["own"])
+    return Place(location, version.commit if its_own else None)
+
+
+def version_asked(
+    registry: Registry,
+    name: str,
+    version: int | None = None,
+    stage: str | None = None,
+    alias: str | None = None,
+) -> ModelVersion:
+    """The version of a number, a stage or an alias; one of them is given.
+
+    Raises:
+        ResourceDoesNotExist: There is none.
+        InvalidParameterValue: There is no such stage or alias.
+    """
+    if alias is not None:
+        return registry.by_alias(name, alias)
+    return version_named(registry, name, str(stage if version is None else version))
 
 
 def version_of(registry: Registry, uri: str) -> ModelVersion:

@@ -28,6 +28,7 @@ from mlgit.store.absent import bring, bring_manifest
 from mlgit.store.experiments import Experiments
 from mlgit.store.index import Index
 from mlgit.store.runs import Runs
+from mlgit.store.runtree import RunTree
 
 
 class GitStore:
@@ -288,6 +289,17 @@ class GitStore:
         checked = validation.check_artifact_path(path)
         fetch = partial(bring_manifest, self.repo, self.objects)
         return find(self.objects, self.runs.record(run_id).artifacts, checked, fetch)
+
+    def artifact_of(self, commit: str, path: str) -> Entry | dict[str, Entry]:
+        """As ``artifact``, of a run as one of its commits has it, whatever came later.
+
+        Raises:
+            ResourceDoesNotExist: There is no such artifact.
+            CorruptData: It isn't a run's commit.
+        """
+        checked = validation.check_artifact_path(path)
+        fetch = partial(bring_manifest, self.repo, self.objects)
+        return find(self.objects, RunTree(self.repo, commit).summary().artifacts, checked, fetch)
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """A file's bytes, verified.

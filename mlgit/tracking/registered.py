@@ -13,6 +13,7 @@ from mlgit.tracking import context, uri
 if TYPE_CHECKING:
     from mlgit.entities.model_registry import ModelVersion, RegisteredModel
     from mlgit.registry.registry import Registry
+    from mlgit.registry.writer import Signer
 
 _registry_uri: str | None = None
 
@@ -155,6 +156,8 @@ class RegistryCalls:
         description: str | None = None,
         await_creation_for: int | None = None,
         model_id: str | None = None,
+        *,
+        sign: bool = False,
     ) -> ModelVersion:
         """Register the next version of a model.
 
@@ -166,12 +169,17 @@ class RegistryCalls:
             run_link: A page that shows the run.
             description: What is to be known of it.
             await_creation_for, model_id: Accepted for MLflow's sake.
+            sign: Sign the version's tag, as ``git tag -s`` does.
 
         Raises:
+            InvalidState: It can't be signed.
             ResourceDoesNotExist: There is no such registered model, or the source is in a run
                 that isn't there or has no such folder.
         """
-        return self._registry.create_version(name, source, run_id, tags, run_link, description)
+        registry = self._registry
+        return registry.create_version(
+            name, source, run_id, tags, run_link, description, _signer(registry, sign)
+        )
 
     def copy_model_version(self, src_model_uri: str, dst_name: str) -> ModelVersion:
         """Register a version of one model as the next version of another.
@@ -293,6 +301,8 @@ class RegistryCalls:
         version: int | str,
         stage: str,
         archive_existing_versions: bool = False,
+        *,
+        sign: bool = False,
     ) -> ModelVersion:
         """Put a version into a stage.
 
@@ -301,12 +311,16 @@ class RegistryCalls:
             version: The version.
             stage: None, Staging, Production or Archived, in any case.
             archive_existing_versions: Archive the versions that are in the stage.
+            sign: Sign the tags, as ``git tag -s`` does.
 
         Raises:
+            InvalidState: They can't be signed.
             ResourceDoesNotExist: There is no such version.
             InvalidParameterValue: There is no such stage.
         """
-        return self._registry.transition(name, version, stage, archive_existing_versions)
+        registry = self._registry
+        signer = _signer(registry, sign)
+        return registry.transition(name, version, stage, archive_existing_versions, sign=signer)
 
     def set_model_version_tag(
         self,
@@ -342,14 +356,24 @@ class RegistryCalls:
 
     # -- aliases
 
-    def set_registered_model_alias(self, name: str, alias: str, version: int | str) -> None:
+    def set_registered_model_alias(
+        self, name: str, alias: str, version: int | str, *, sign: bool = False
+    ) -> None:
         """Point an alias to a version; whatever it named before is in the history.
 
+        Args:
+            name: The model.
+            alias: The alias.
+            version: The version.
+            sign: Sign the tag, as ``git tag -s`` does.
+
         Raises:
+            InvalidState: It can't be signed.
             ResourceDoesNotExist: There is no such version.
             InvalidParameterValue: The alias can't be one, or is reserved.
         """
-        self._registry.set_alias(name, alias, version)
+        registry = self._registry
+        registry.set_alias(name, alias, version, sign=_signer(registry, sign))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias; it is no error if there is none.
@@ -367,6 +391,15 @@ class RegistryCalls:
             InvalidParameterValue: It has no such alias.
         """
         return self._registry.by_alias(name, alias)
+
+
+def _signer(registry: Registry, sign: bool) -> Signer | None:
+    """What signs tags, where the caller wants that; None leaves it to Git's configuration."""
+    if not sign:
+        return None
+    from mlgit.git.signing import signer
+
+    return signer(registry.index.repo)
 
 
 def _one_of(registry: Registry, name: str, version: int | str | None, stage: str | None) -> Any:
@@ -394,22 +427,26 @@ def register(
     run_id: str | None = None,
     tags: dict[str, Any] | None = None,
     description: str | None = None,
+    sign: bool = False,
 ) -> ModelVersion:
     """Register the next version of a model that is made where there is none.
 
-    Nothing is made where the source is wrong.
+    Nothing is made where the source is wrong, or no key to sign with is configured.
 
     Raises:
+        InvalidState: It can't be signed.
         ResourceDoesNotExist: The source is in a run that isn't there or has no such folder.
         InvalidParameterValue: The name or a tag can't be one.
     """
+    from mlgit.git.signing import signs_tags
     from mlgit.registry import checks, sources
 
     checks.model_name(name)
     checks.tags(tags)
     sources.find(registry, source, run_id)
+    signer = _signer(registry, sign or signs_tags(registry.index.repo))
     _ensure(registry, name)
-    return registry.create_version(name, source, run_id, tags, description=description)
+    return registry.create_version(name, source, run_id, tags, description=description, sign=signer)
 
 
 def search_registered_models(

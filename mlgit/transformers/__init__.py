@@ -160,6 +160,7 @@ def load_model(
     base_model_path: str | None = None,
     *,
     allow_pickle: bool | None = None,
+    verify: bool | None = None,
     **options: Any,
 ) -> Any:
     """Load a model.
@@ -172,6 +173,7 @@ def load_model(
         base_model_path: Of adapters, which aren't in this version.
         allow_pickle: Whether weights may be loaded from pickles, and code that is kept with the
             model run; the setting where None.
+        verify: Whether a registered model must be signed; the setting where None.
         options: For the model's ``from_pretrained``, as in ``device_map``, and for
             ``transformers.pipeline``.
 
@@ -179,6 +181,7 @@ def load_model(
         ResourceDoesNotExist: There is no model, or it is of another flavor.
         CorruptData: Its files are damaged.
         PermissionDenied: It would run code, and may not.
+        UntrustedModel: It must be signed, and isn't as it must be.
         MissingDependency: transformers, or what the model needs, isn't installed.
     """
     if return_type not in _RETURNS:
@@ -186,7 +189,7 @@ def load_model(
             f"Unsupported return_type: {return_type!r}", hint="one of " + ", ".join(_RETURNS)
         )
     _check_no_base(base_model_path)
-    with opened(model_uri, allow_pickle=allow_pickle, dst_path=dst_path) as folder:
+    with opened(model_uri, allow_pickle=allow_pickle, verify=verify, dst_path=dst_path) as folder:
         parts, rest = _load(folder, options)
         if return_type == "components":
             return parts

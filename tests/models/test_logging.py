@@ -20,6 +20,7 @@ from mlgit.exceptions import (
 )
 from mlgit.models import registry, workspace
 from mlgit.models.uris import RegistryUri
+from mlgit.registry.sources import Place
 from mlgit.store.gitstore import GitStore
 from mlgit.tracking import uri
 
@@ -309,11 +310,16 @@ class Shelf:
         if name == "taken":
             raise ResourceAlreadyExists("The name is taken")
 
-    def resolve(self, uri: RegistryUri) -> str:
-        return self.sources[uri.name][(uri.version or 0) - 1]
+    def resolve(self, uri: RegistryUri, verify: bool) -> Place:
+        return Place(self.sources[uri.name][(uri.version or 0) - 1])
 
     def register(
-        self, name: str, source: str, run_id: str | None, tags: dict[str, Any] | None = None
+        self,
+        name: str,
+        source: str,
+        run_id: str | None,
+        tags: dict[str, Any] | None = None,
+        sign: bool = False,
     ) -> Any:
         versions = self.sources.setdefault(name, [])
         versions.append(source)
