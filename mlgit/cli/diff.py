@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +12,13 @@ from mlgit.cli.context import RUN, App
 from mlgit.cli.errors import FOUND
 from mlgit.cli.output import Output
 
+if TYPE_CHECKING:
+    from mlgit.review.revisions import Revision
+
 _COLORS = {"good": "green", "bad": "red", "new": "green", "old": "red", "hunk": "cyan"}
 # What each option shows; without any, everything.
 _SECTIONS = {
+    "models": ("models",),
     "metrics": ("metrics",),
     "params": ("params", "tags", "datasets"),
     "artifacts": ("artifacts",),
@@ -26,6 +32,8 @@ _SECTIONS = {
 @click.argument("revisions", metavar="[A [B]]", nargs=-1, type=RUN)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown for a pull request.")
+@click.option("--curves", is_flag=True, help="Give the metrics' histories too, in JSON.")
+@click.option("--models", is_flag=True, help="Show models: signature, requirements.")
 @click.option("--metrics", is_flag=True, help="Show metrics.")
 @click.option("--params", is_flag=True, help="Show params, tags and datasets.")
 @click.option("--artifacts", is_flag=True, help="Show artifacts.")
@@ -42,6 +50,7 @@ def diff(
     revisions: tuple[str, ...],
     as_json: bool,
     as_markdown: bool,
+    curves: bool,
     stat: bool,
     everything: bool,
     exit_code: bool,
@@ -49,31 +58,64 @@ def diff(
 ) -> None:
     """Compare two runs, or other revisions: what they logged and the code that they ran.
 
-    A and B are runs, branches, tags, commits (HEAD~1) or "worktree": the files as they
-    are now. A..B is the same as A B; A...B compares B with where it parted from A. With
+    A and B are runs, branches, tags, commits (HEAD~1), versions of registered models
+    (NAME@v3, NAME@production, models:/NAME/3) or "worktree": the files as they are now. A..B is the same as A B; A...B compares B with where it parted from A. With
     A alone, A is compared with the newest finished run of its experiment; with neither,
     the newest finished run is compared with the one before it in its experiment.
 
-    Whether a metric got better is told by its name, or by a run's tag
-    mlgit.direction.METRIC = min or max.
+    Whether a metric got better is told by its name, by the configuration (metrics: {cost:
+    lower} in .mlgit/config.yaml), or by a run's tag mlgit.direction.METRIC = min or max.
     """
     if len(revisions) > 2:
         raise click.UsageError("Two revisions can be compared, not more", ctx)
     if as_json and as_markdown:
         raise click.UsageError("--json and --md can't be given together", ctx)
-    from mlgit.review.compare import SECTIONS, compare
+    names = [s for option, parts in _SECTIONS.items() if chosen[option] for s in parts]
+    how = Shown(names, as_json, as_markdown, curves, stat, everything)
     from mlgit.review.revisions import resolve_pair
 
     app: App = ctx.obj
-    store = app.store()
-    comparison = compare(store, *resolve_pair(store, revisions))
-    names = [s for option, parts in _SECTIONS.items() if chosen[option] for s in parts]
-    sections = tuple(names) or SECTIONS
-    if as_json:
+    if show_sides(app, resolve_pair(app.store(), revisions), how) and exit_code:
+        ctx.exit(FOUND)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a comparison, and how.
+
+    Attributes:
+        names: The sections; all where there are none.
+        as_json, as_markdown: The form; text for a terminal where neither.
+        curves: The metrics' histories too, in JSON.
+        stat: Files are named without their diffs.
+        everything: What didn't change too.
+    """
+
+    names: Sequence[str]
+    as_json: bool = False
+    as_markdown: bool = False
+    curves: bool = False
+    stat: bool = False
+    everything: bool = False
+
+
+def show_sides(app: App, sides: tuple[Revision, Revision], how: Shown) -> bool:
+    """Print what differs between two revisions.
+
+    Returns:
+        Whether anything does.
+    """
+    from mlgit.review.compare import SECTIONS, compare
+    from mlgit.review.curves import MOST_POINTS
+
+    comparison = compare(app.store(), *sides, points=MOST_POINTS if how.curves else 0)
+    sections = tuple(how.names) or SECTIONS
+    everything, stat = how.everything, how.stat
+    if how.as_json:
         from mlgit.review.render import to_dict
 
         app.out.json(to_dict(comparison, sections, everything=everything, stat=stat))
-    elif as_markdown:
+    elif how.as_markdown:
         from mlgit.review.markdown import to_markdown
 
         text = to_markdown(comparison, sections, everything=everything, stat=stat)
@@ -83,8 +125,7 @@ def diff(
 
         style = _styler(app.out)
         app.out.text(to_text(comparison, sections, everything=everything, stat=stat, style=style))
-    if exit_code and comparison.differs(sections):
-        ctx.exit(FOUND)
+    return comparison.differs(sections)
 
 
 def _styler(out: Output) -> Callable[[str, str], str]:

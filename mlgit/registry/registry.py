@@ -657,9 +657,16 @@ def _previous(holder: tuple[int, Event] | None) -> dict[str, Any]:
     return {"previous": holder[1].tag, "previous_version": holder[0]}
 
 
-def registry_of(store: GitStore, user: Callable[[], str]) -> Registry:
-    """The registry of a store, made once."""
+def registry_of(store: GitStore, user: Callable[[], str] | None = None) -> Registry:
+    """The registry of a store, made once.
+
+    Args:
+        store: The repository's runs.
+        user: Gives the person's name in the system; who only reads needn't say.
+    """
     found: Registry | None = store.beside.get("registry")
     if found is None:
-        found = store.beside["registry"] = Registry(store, user)
+        found = store.beside["registry"] = Registry(store, user or (lambda: ""))
+    elif user is not None:
+        found.writer.user = user
     return found

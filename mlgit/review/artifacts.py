@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects, parse_manifest
 
+_ENDINGS = {
+    "image": "png jpg jpeg gif webp svg",
+    "table": "csv tsv parquet",
+    "text": "txt md rst log json jsonl yaml yml toml ini cfg py html xml",
+}
+_KINDS = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+
 
 @dataclass(frozen=True)
 class ArtifactChange:
@@ -30,6 +37,14 @@ class ArtifactChange:
     def status(self) -> str:
         """ "added", "removed" or "changed"."""
         return "added" if self.old is None else "removed" if self.new is None else "changed"
+
+    @property
+    def kind(self) -> str:
+        """What it is for a person: "folder", "image", "table", "text", or "file"."""
+        if "d" in {entry.kind for entry in (self.old, self.new) if entry}:
+            return "folder"
+        ending = self.path.rpartition(".")[2].lower() if "." in self.path else ""
+        return _KINDS.get(ending, "file")
 
 
 def compare_artifacts(

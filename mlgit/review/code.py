@@ -95,6 +95,15 @@ def compare_code(repo: Repository, old: str | None, new: str | None) -> CodeComp
     return CodeComparison(tuple(files))
 
 
+def same_code(repo: Repository, old: str, new: str) -> bool:
+    """Whether two trees are the same but for the records of runs.
+
+    Raises:
+        ResourceDoesNotExist: A tree isn't in this clone.
+    """
+    return next(_changes(repo, old, new), None) is None
+
+
 def _changes(repo: Repository, old: str | None, new: str | None) -> Iterator[_Pair]:
     """The files that differ; only folders that differ are read."""
     pending: list[_Pair] = [

@@ -11,32 +11,32 @@ from mlgit.git.repository import Repository
 from mlgit.objects import Entry
 from mlgit.review.artifacts import ArtifactChange, compare_artifacts
 from mlgit.review.code import CodeComparison, compare_code
-from mlgit.review.metrics import MetricChange, compare_metrics
+from mlgit.review.curves import Curve, reduced
+from mlgit.review.metrics import MetricChange, compare_metrics, declared_directions
+from mlgit.review.modelparts import ModelChange, Side, compare_models
+from mlgit.review.noise import noise
 from mlgit.review.recorded import Recorded
 from mlgit.review.revisions import Revision
+from mlgit.review.values import ValueChange, compare_values
 from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import SUFFIX, find_pointers
 from mlgit.store.record import Record
 
-SECTIONS = ("metrics", "params", "tags", "datasets", "artifacts", "environment", "data", "code")
+SECTIONS = (
+    "models",
+    "metrics",
+    "params",
+    "tags",
+    "datasets",
+    "artifacts",
+    "environment",
+    "data",
+    "code",
+)
+# Those that RunComparison lists under their own names.
+_LISTED = ("models", "metrics", "params", "tags", "datasets", "artifacts")
 _SYSTEM_TAGS = ("mlflow.", "mlgit.")
 _PERSONS_TAG = "mlflow.note.content"
-
-
-@dataclass(frozen=True)
-class ValueChange:
-    """A named text on both sides; None where it isn't there."""
-
-    name: str
-    old: str | None
-    new: str | None
-
-    @property
-    def status(self) -> str:
-        """ "added", "removed", "changed" or "unchanged"."""
-        if self.old is None or self.new is None:
-            return "added" if self.old is None else "removed"
-        return "unchanged" if self.old == self.new else "changed"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ class RunComparison:
     Attributes:
         folder: The record's folder: the experiment's name.
         old, new: What the runs are; None on a side without one.
+        models: The models that they logged, or the registered versions that they are.
+        curves: The histories of the metrics that have more than one point, where they were
+            asked for.
     """
 
     folder: str
@@ -94,6 +97,8 @@ class RunComparison:
     datasets: tuple[ValueChange, ...] = ()
     artifacts: tuple[ArtifactChange, ...] = ()
     environment: EnvironmentChange = EnvironmentChange()
+    models: tuple[ModelChange, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ class Comparison:
             return True
         for run in self.runs:
             changes: list[Any] = []
-            for name in chosen & {"metrics", "params", "tags", "datasets", "artifacts"}:
+            for name in chosen & set(_LISTED):
                 changes += getattr(run, name)
             if "environment" in chosen:
                 changes += run.environment.system + run.environment.packages
@@ -139,13 +144,18 @@ class Comparison:
         return False
 
 
-def compare(store: GitStore, a: Revision, b: Revision) -> Comparison:
+def compare(
+    store: GitStore, a: Revision, b: Revision, *, points: int = 0, fetch: bool | None = None
+) -> Comparison:
     """Compare two revisions.
 
     Args:
         store: The repository.
         a: The old side.
         b: The new side.
+        points: The most points of a metric's curve; 0 for no curves.
+        fetch: Get the small files of models (MLmodel, requirements) that aren't in this clone
+            from the remote; where None, if a side is a registered version.
 
     Returns:
         What differs. Of commits that hold several records, those of the same experiment
@@ -153,11 +163,22 @@ def compare(store: GitStore, a: Revision, b: Revision) -> Comparison:
 
     Raises:
         ResourceDoesNotExist: An object that is needed isn't in this clone.
-        CorruptData, Unsupported: A record can't be read.
+        CorruptData, Unsupported: A record, or the configuration, can't be read.
     """
-    pairs = _pairs(a, b)
-    runs = tuple(_compare_runs(store, folder, old, new) for folder, old, new in pairs)
+    wanted = fetch if fetch is not None else "model" in (a.kind, b.kind)
+    how = _How(store, declared_directions(store.repo), points, wanted)
+    runs = tuple(_compare_runs(how, a, b, *pair) for pair in _pairs(a, b))
     return Comparison(a, b, runs, _code(store.repo, a, b), _data(store, a, b))
+
+
+@dataclass(frozen=True)
+class _How:
+    """What all pairs of runs are compared by; see ``compare``."""
+
+    store: GitStore
+    directions: Mapping[str, str | None]
+    points: int
+    fetch: bool
 
 
 def _data(store: GitStore, a: Revision, b: Revision) -> tuple[ArtifactChange, ...]:
@@ -191,6 +212,8 @@ def _pairs(a: Revision, b: Revision) -> list[tuple[str, Recorded | None, Recorde
     # A run asks for its own experiment only; the other records are part of the code to it.
     asked = [r.records[0].folder for r in (a, b) if r.run_id is not None and r.records]
     folders = asked[-1:] or sorted(old.keys() | new.keys())
+    if not folders and (a.version or b.version):
+        return [("", None, None)]  # versions of models that no run here logged
     return [
         (folder, old.get(folder), new.get(folder))
         for folder in folders
@@ -203,24 +226,46 @@ def _same(old: Recorded | None, new: Recorded | None) -> bool:
 
 
 def _compare_runs(
-    store: GitStore, folder: str, first: Recorded | None, second: Recorded | None
+    how: _How,
+    a: Revision,
+    b: Revision,
+    folder: str,
+    first: Recorded | None,
+    second: Recorded | None,
 ) -> RunComparison:
     old, old_environment = first.load() if first else (None, {})
     new, new_environment = second.load() if second else (None, {})
     tags = {**(old.tags if old else {}), **(new.tags if new else {})}
+    by_chance = noise(how.store, old, new)
     return RunComparison(
         folder,
         _facts(old),
         _facts(new),
-        compare_metrics(_last(old), _last(new), tags),
-        _values(old.params if old else {}, new.params if new else {}),
-        _values(_user_tags(old), _user_tags(new)),
+        compare_metrics(_last(old), _last(new), tags, how.directions, by_chance),
+        compare_values(old.params if old else {}, new.params if new else {}),
+        compare_values(_user_tags(old), _user_tags(new)),
         _datasets(old.inputs if old else [], new.inputs if new else []),
         compare_artifacts(
-            store.objects, old.artifacts if old else {}, new.artifacts if new else {}
+            how.store.objects, old.artifacts if old else {}, new.artifacts if new else {}
         ),
         _environments(old_environment, new_environment),
+        compare_models(how.store, Side(old, a.version), Side(new, b.version), how.fetch),
+        _curves(
+            how.points, first, second, {**(old.last if old else {}), **(new.last if new else {})}
+        ),
     )
+
+
+def _curves(
+    points: int, old: Recorded | None, new: Recorded | None, names: Iterable[str]
+) -> tuple[Curve, ...]:
+    """The histories of metrics that have any."""
+    found = []
+    for name in sorted(names) if points else ():
+        sides = [side.history(name) if side else [] for side in (old, new)]
+        if max(map(len, sides)) > 1:
+            found.append(Curve(name, *(tuple(reduced(side, points)) for side in sides)))
+    return tuple(found)
 
 
 def _facts(record: Record | None) -> RunFacts | None:
@@ -254,11 +299,6 @@ def _user_tags(record: Record | None) -> dict[str, str]:
     }
 
 
-def _values(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[ValueChange, ...]:
-    names = sorted(old.keys() | new.keys())
-    return tuple(ValueChange(name, old.get(name), new.get(name)) for name in names)
-
-
 def _datasets(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> tuple[ValueChange, ...]:
     """Datasets by name and digest: a name's one digest that became another is a change."""
     before, after = _digests(old), _digests(new)
@@ -290,7 +330,8 @@ def _environments(old: dict[str, Any], new: dict[str, Any]) -> EnvironmentChange
     packages = [_mapping(found.get("packages")) for found in (old, new)]
     system = [{k: v for k, v in found.items() if k != "packages"} for found in (old, new)]
     return EnvironmentChange(
-        _values(_mapping(system[0]), _mapping(system[1])), _values(packages[0], packages[1])
+        compare_values(_mapping(system[0]), _mapping(system[1])),
+        compare_values(packages[0], packages[1]),
     )
 
 

@@ -6,6 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from mlgit.exceptions import CorruptData
+from mlgit.git import Repository
+from mlgit.store import configfile
 
 # A tag of a run that says which way a metric is good: "min" or "max".
 DIRECTION_TAG = "mlgit.direction."
@@ -20,6 +25,7 @@ _HIGHER = (
 )
 _IS_LOWER = re.compile(rf"({_LOWER}|\w*(loss|error))\Z")
 _IS_HIGHER = re.compile(rf"({_HIGHER}|\w*accuracy)\Z")
+_SAID = {"lower": "min", "min": "min", "higher": "max", "max": "max", "neutral": None}
 _WORD = re.compile(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
@@ -31,12 +37,15 @@ class MetricChange:
         name: The metric.
         old, new: The values; None where it wasn't logged.
         direction: "min" where lower is better, "max" where higher is, None where unknown.
+        noise: How far the two may be apart by chance, as runs of the same kind are; None where
+            no such runs are known.
     """
 
     name: str
     old: float | None
     new: float | None
     direction: str | None = None
+    noise: float | None = None
 
     @property
     def status(self) -> str:
@@ -65,9 +74,18 @@ class MetricChange:
         return part if math.isfinite(part) else None
 
     @property
+    def is_noise(self) -> bool:
+        """Whether it changed by no more than chance explains."""
+        if self.noise is None or self.change is None or self.status != "changed":
+            return False
+        return abs(self.change) <= self.noise
+
+    @property
     def verdict(self) -> str | None:
-        """ "better" or "worse"; None where it didn't change or the direction is unknown."""
-        if self.direction is None or self.status != "changed":
+        """ "better" or "worse"; None where it didn't change, or only within the noise, or the
+        direction is unknown.
+        """
+        if self.direction is None or self.status != "changed" or self.is_noise:
             return None
         assert self.old is not None and self.new is not None
         if math.isnan(self.old) or math.isnan(self.new):
@@ -80,33 +98,50 @@ def compare_metrics(
     old: Mapping[str, float] | None,
     new: Mapping[str, float] | None,
     tags: Mapping[str, str],
+    declared: Mapping[str, str | None] | None = None,
+    noise: Mapping[str, float] | None = None,
 ) -> tuple[MetricChange, ...]:
     """Every metric of two sides, by name.
 
     Args:
         old, new: The last values by name; None for a side without a record.
-        tags: Where directions may be declared.
+        tags: Where a run declares directions.
+        declared: The team's directions, from ``declared_directions``.
+        noise: How far the two sides' values may be apart by chance, by name.
     """
     before, after = old or {}, new or {}
     return tuple(
-        MetricChange(name, before.get(name), after.get(name), direction(name, tags))
+        MetricChange(
+            name,
+            before.get(name),
+            after.get(name),
+            direction(name, tags, declared),
+            (noise or {}).get(name),
+        )
         for name in sorted(before.keys() | after.keys())
     )
 
 
-def direction(name: str, tags: Mapping[str, str]) -> str | None:
+def direction(
+    name: str, tags: Mapping[str, str], declared: Mapping[str, str | None] | None = None
+) -> str | None:
     """Which way a metric is good.
 
     Args:
         name: The metric.
         tags: A run's; ``mlgit.direction.<metric>`` = ``min`` or ``max`` decides.
+        declared: The team's directions, by name or pattern (``val_*``), which come next.
 
     Returns:
         "min", "max", or None: neither declared, nor plain from the words of the name.
     """
-    declared = tags.get(DIRECTION_TAG + name, "").strip().lower()
-    if declared in ("min", "max"):
-        return declared
+    said = tags.get(DIRECTION_TAG + name, "").strip().lower()
+    if said in ("min", "max"):
+        return said
+    if declared:
+        pattern = name if name in declared else _pattern(name, declared)
+        if pattern is not None:
+            return declared[pattern]
     words = [word.lower() for word in _WORD.findall(name)]
     lower = any(_IS_LOWER.match(word) for word in words)
     higher = any(_IS_HIGHER.match(word) for word in words)
@@ -114,3 +149,29 @@ def direction(name: str, tags: Mapping[str, str]) -> str | None:
         return None  # neither, or both, as in accuracy_loss
     # scikit-learn's neg_mean_squared_error and the like.
     return "max" if higher or "neg" in words else "min"
+
+
+def _pattern(name: str, declared: Mapping[str, str | None]) -> str | None:
+    return next((text for text in declared if fnmatchcase(name, text)), None)
+
+
+def declared_directions(repo: Repository) -> dict[str, str | None]:
+    """The directions that the configuration's section ``metrics`` declares.
+
+    Returns:
+        "min", "max" or None (``neutral``) by a metric's name or pattern.
+
+    Raises:
+        CorruptData: It says something else of a metric, or a configuration file doesn't parse.
+        Unsupported: One is of a later version.
+    """
+    found: dict[str, str | None] = {}
+    for section in configfile.read_section(repo, "metrics"):
+        for name, said in section.items():
+            if str(said).lower() not in _SAID:
+                raise CorruptData(
+                    f"The configuration says metrics: {name}: {said!r}",
+                    hint="say lower, higher or neutral",
+                )
+            found[str(name)] = _SAID[str(said).lower()]
+    return found

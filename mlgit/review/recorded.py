@@ -9,7 +9,7 @@ from typing import Any
 from mlgit.git import Repository
 from mlgit.git.trees import FOLDER, entry, parse_tree
 from mlgit.store import names
-from mlgit.store.record import Record
+from mlgit.store.record import Point, Record
 from mlgit.store.runtree import RunTree
 
 # The folder of records as the names on the way to it.
@@ -28,6 +28,9 @@ class Recorded:
     folder: str
     tree: str
     _load: Callable[[], tuple[Record, dict[str, Any]]] = field(repr=False, compare=False)
+    _history: Callable[[str], list[Point]] = field(
+        default=lambda key: [], repr=False, compare=False
+    )
 
     def load(self) -> tuple[Record, dict[str, Any]]:
         """The record and the environment (empty where none was recorded).
@@ -36,6 +39,14 @@ class Recorded:
             CorruptData, Unsupported: A file of it can't be read.
         """
         return self._load()
+
+    def history(self, key: str) -> list[Point]:
+        """Every point of a metric, in the order of logging; none where there is no such metric.
+
+        Raises:
+            CorruptData, Unsupported: Its file can't be read.
+        """
+        return self._history(key)
 
 
 class _Folder(RunTree):
@@ -64,7 +75,10 @@ def of_run(tree: RunTree, record: Record | None = None) -> Recorded:
     def load() -> tuple[Record, dict[str, Any]]:
         return record or tree.summary(), dict(tree.environment())
 
-    return Recorded(folder, "" if record else sha or "", load)
+    def history(key: str) -> list[Point]:
+        return tree.history(key) + (record.points.get(key, []) if record else [])
+
+    return Recorded(folder, "" if record else sha or "", load, history)
 
 
 def in_tree(repo: Repository, tree: str, where: str) -> dict[str, Recorded]:
@@ -82,18 +96,18 @@ def in_tree(repo: Repository, tree: str, where: str) -> dict[str, Recorded]:
     for raw, mode, sha in parse_tree(repo.objects.tree(top)):
         if mode == FOLDER and entry(repo.objects.tree(sha), b"run.yaml"):
             name = raw.decode("utf-8", "surrogateescape")
-            found[name] = Recorded(name, sha, _loader(repo, name, sha, where))
+            found[name] = _of_folder(repo, name, sha, where)
     return found
 
 
-def _loader(
-    repo: Repository, name: str, tree: str, where: str
-) -> Callable[[], tuple[Record, dict[str, Any]]]:
-    def load() -> tuple[Record, dict[str, Any]]:
-        folder = _Folder(repo, names.RECORDS + name, tree, where)
-        return folder.summary(), dict(folder.environment())
+def _of_folder(repo: Repository, name: str, tree: str, where: str) -> Recorded:
+    def folder() -> _Folder:
+        return _Folder(repo, names.RECORDS + name, tree, where)
 
-    return load
+    def load() -> tuple[Record, dict[str, Any]]:
+        return folder().summary(), dict(folder().environment())
+
+    return Recorded(name, tree, load, lambda key: folder().history(key))
 
 
 def subtree(repo: Repository, tree: str, path: bytes) -> str | None:

@@ -13,8 +13,10 @@ from typing import Any
 from mlgit.objects import Entry
 from mlgit.review.artifacts import ArtifactChange
 from mlgit.review.code import CodeComparison
-from mlgit.review.compare import SECTIONS, Comparison, RunComparison, RunFacts, ValueChange
+from mlgit.review.compare import SECTIONS, Comparison, RunComparison, RunFacts
+from mlgit.review.curves import Curve
 from mlgit.review.metrics import MetricChange
+from mlgit.review.modelparts import ModelChange
 from mlgit.review.revisions import Revision
 from mlgit.review.show import (
     Cell,
@@ -28,6 +30,8 @@ from mlgit.review.show import (
     tables,
     visible,
 )
+from mlgit.review.values import ValueChange
+from mlgit.store.record import Point
 from mlgit.store.timeform import to_iso
 
 # (text, tone) → text; the tones are Cell's, and "heading", "hunk".
@@ -81,7 +85,7 @@ def _sides(comparison: Comparison, single: bool) -> list[str]:
         line = f"{name}  {revision.label}"
         if single:
             run = getattr(comparison.runs[0], name)
-            if revision.kind == "run":
+            if revision.kind == "run" and run is not None:
                 line = f"{name}  {facts(run)}"
             elif run is not None:
                 line += f": {facts(run)}"
@@ -160,8 +164,8 @@ def to_dict(
         stat: Leave out the text of the code's diffs.
 
     Returns:
-        ``old``, ``new``, ``runs``, ``data`` and ``code``. A missing side is None; NaN and infinities
-        are the strings that MLflow uses for them.
+        What docs/review.md describes. A missing side is None; NaN and infinities are the
+        strings that MLflow uses for them.
     """
     data: dict[str, Any] = {
         "old": _revision(comparison.a),
@@ -177,11 +181,13 @@ def to_dict(
 
 
 def _revision(revision: Revision) -> dict[str, Any]:
+    version = revision.version
     return {
         "text": revision.text,
         "kind": revision.kind,
         "commit": revision.commit,
         "run_id": revision.run_id,
+        "model": version and {"name": version.name, "version": version.version},
     }
 
 
@@ -191,6 +197,11 @@ def _run(run: RunComparison, sections: Collection[str], everything: bool) -> dic
         "old": _facts(run.old),
         "new": _facts(run.new),
     }
+    if "models" in sections:
+        models = [m for m in run.models if everything or m.status != "unchanged"]
+        data["models"] = [_model(model, everything) for model in models]
+    if run.curves:
+        data["curves"] = {curve.name: _curve(curve) for curve in run.curves}
     if "metrics" in sections:
         metrics = [m for m in run.metrics if everything or m.status != "unchanged"]
         data["metrics"] = {metric.name: _metric(metric) for metric in metrics}
@@ -214,11 +225,34 @@ def _run(run: RunComparison, sections: Collection[str], everything: bool) -> dic
     return data
 
 
+def _model(model: ModelChange, everything: bool) -> dict[str, Any]:
+    return {
+        "old_path": model.old_path,
+        "new_path": model.new_path,
+        "status": model.status,
+        "old": _entry(model.old),
+        "new": _entry(model.new),
+        "registered": _values(model.registered, everything),
+        "signature": _values(model.signature, everything),
+        "flavors": _values(model.flavors, everything),
+        "requirements": _values(model.requirements, everything),
+        "notes": list(model.notes),
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    def points(side: Sequence[Point]) -> list[list[Any]]:
+        return [[step, time, _number(value)] for step, time, value in side]
+
+    return {"old": points(curve.old), "new": points(curve.new)}
+
+
 def _files(changes: Sequence[ArtifactChange]) -> list[dict[str, Any]]:
     return [
         {
             "path": _text(change.path),
             "status": change.status,
+            "kind": change.kind,
             "old": _entry(change.old),
             "new": _entry(change.new),
             "note": change.note,
@@ -252,6 +286,8 @@ def _metric(metric: MetricChange) -> dict[str, Any]:
         "change": _number(metric.change),
         "relative": metric.relative,
         "direction": metric.direction,
+        "noise": metric.noise,
+        "within_noise": metric.is_noise,
         "verdict": metric.verdict,
     }
 

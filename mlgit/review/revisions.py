@@ -3,10 +3,12 @@
 What a text means, the first that fits:
 
 1. ``worktree``: the files as they lie there now;
-2. ``@{n}``, a run's ref, or a whole run id;
-3. ``HEAD``, ``@``, a ref, tag, branch or remote branch of Git, or a whole commit id;
-4. a run's name;
-5. the beginning of a run's id, or of a commit's (4 digits or more).
+2. ``models:/NAME/VERSION``, ``models:/NAME/STAGE``, ``models:/NAME@ALIAS``;
+3. ``@{n}``, a run's ref, or a whole run id;
+4. ``HEAD``, ``@``, a ref, tag, branch or remote branch of Git, or a whole commit id;
+5. a version of a registered model: ``NAME@v3``, ``NAME@alias``, ``NAME@stage``;
+6. a run's name;
+7. the beginning of a run's id, or of a commit's (4 digits or more).
 
 ``~n`` and ``^n`` after any of these go to parents as in Git; a run's parent is the code
 commit that it stood on (or the run before its last change). Where a text fits several
@@ -17,8 +19,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import (
     CorruptData,
     InvalidParameterValue,
@@ -28,7 +31,7 @@ from mlgit.exceptions import (
 from mlgit.git import Repository, check_ref_name
 from mlgit.git.commits import parse_commit
 from mlgit.git.trees import resolve_commit
-from mlgit.review import ancestry
+from mlgit.review import ancestry, versions
 from mlgit.review.recorded import Recorded, has_code, in_tree, of_run
 from mlgit.store import names
 from mlgit.store.gitstore import GitStore
@@ -50,13 +53,14 @@ class Revision:
 
     Attributes:
         text: What the person wrote.
-        kind: "run", "commit" or "worktree".
+        kind: "run", "commit", "model" or "worktree".
         label: What to call it in a heading.
         commit: The commit; of a going run without one, and of the worktree, the one that
             it stands on. None where there is none.
         tree: The tree of the code; None where none was recorded.
         run_id: The run whose state this is, or None.
         records: The records that it holds; a run's own only.
+        version: The version of a registered model that it is, or None.
     """
 
     text: str
@@ -66,6 +70,7 @@ class Revision:
     tree: str | None
     run_id: str | None
     records: tuple[Recorded, ...]
+    version: ModelVersion | None = None
 
 
 def resolve(store: GitStore, text: str) -> Revision:
@@ -93,6 +98,22 @@ def resolve(store: GitStore, text: str) -> Revision:
         count = int(digits) if digits else 1
         at = _step(store.repo, at, sign, count)
     return _of_commit(store, text, at)
+
+
+def resolve_version(store: GitStore, text: str) -> Revision:
+    """The version of a registered model that a person means.
+
+    Args:
+        store: The repository.
+        text: ``NAME``, ``NAME@v3``, ``NAME@alias``, ``NAME@stage`` or a ``models:/`` URI.
+
+    Raises:
+        ResourceDoesNotExist: There is no such model or version.
+        InvalidParameterValue: There is no such alias or stage.
+    """
+    if text.startswith("models:"):
+        return _of_version(store, text, versions.of_uri(store, text))
+    return _of_version(store, text, versions.meant(store, text))
 
 
 def resolve_pair(store: GitStore, arguments: Sequence[str]) -> tuple[Revision, Revision]:
@@ -182,12 +203,17 @@ def _last_two(store: GitStore, new: Revision | None) -> tuple[Revision, Revision
 def _resolve_base(store: GitStore, text: str) -> Revision:
     if text == WORKTREE:
         return _of_worktree(store)
+    if text.startswith("models:"):
+        return _of_version(store, text, versions.of_uri(store, text))
     run_id = _exact_run(store, text)
     if run_id is not None:
         return _of_run(store, text, run_id)
     commit = _of_git_name(store.repo, text)
     if commit is not None:
         return _of_commit(store, text, commit)
+    version = versions.of_text(store, text)
+    if version is not None:
+        return _of_version(store, text, version)
     return _by_name_or_prefix(store, text)
 
 
@@ -258,7 +284,7 @@ def _by_name_or_prefix(store: GitStore, text: str) -> Revision:
         raise ResourceDoesNotExist(
             f"{text!r} is no run, branch, tag or commit",
             hint="give a run's name or id, @{0} for the newest run, a branch, a tag, a commit, "
-            "HEAD~1 or 'worktree'",
+            "HEAD~1, a model's version (NAME@v3, NAME@production) or 'worktree'",
         )
     if len(runs) + len(commits) == 1:
         return _of_run(store, text, runs[0][0]) if runs else _of_commit(store, text, commits[0])
@@ -322,7 +348,9 @@ def _of_run(store: GitStore, text: str, run_id: str) -> Revision:
         return parse_environment(store.repo.objects.blob(blob), f"environment of {run_id}")
 
     folder = names.file_name(record.experiment)
-    mine = Recorded(folder, "", lambda: (record, environment()))
+    mine = Recorded(
+        folder, "", lambda: (record, environment()), lambda key: record.points.get(key, [])
+    )
     code = _code(store.repo, record.code_tree)
     return Revision(text, "run", label, record.code_commit, code, run_id, (mine,))
 
@@ -340,6 +368,17 @@ def _of_commit(store: GitStore, text: str, sha: str) -> Revision:
     records = tuple(in_tree(repo, commit.tree, sha).values())
     label = f"{text} ({sha[:10]})" if not sha.startswith(text) else sha[:10]
     return Revision(text, "commit", label, sha, commit.tree, None, records)
+
+
+def _of_version(store: GitStore, text: str, version: ModelVersion) -> Revision:
+    """A registered version: its run as it was when it was registered."""
+    label = versions.label(version)
+    if version.commit is None:
+        return Revision(text, "model", label, None, None, version.run_id, (), version)
+    found = replace(_of_commit(store, text, version.commit), version=version)
+    if found.run_id is None and not str(version.source).startswith("mlgit:/"):
+        found = replace(found, tree=None)  # a commit that holds nothing but version.yaml
+    return replace(found, kind="model", label=label, run_id=found.run_id or version.run_id)
 
 
 def _own_run(repo: Repository, sha: str) -> RunTree | None:

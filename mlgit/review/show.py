@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from mlgit.objects import Entry
 from mlgit.review.artifacts import ArtifactChange
 from mlgit.review.code import CodeComparison, FileChange
-from mlgit.review.compare import RunComparison, RunFacts, ValueChange
+from mlgit.review.compare import RunComparison, RunFacts
 from mlgit.review.metrics import MetricChange
+from mlgit.review.modelparts import ModelChange
+from mlgit.review.values import ValueChange
 
 MISSING = "—"
 _MAX_VALUE = 60
@@ -81,6 +83,7 @@ def tables(run: RunComparison, sections: Collection[str], everything: bool) -> l
         everything: Show what didn't change too.
     """
     made: dict[str, Callable[[], list[Table]]] = {
+        "models": lambda: [_models(run.models, everything)],
         "metrics": lambda: [_metrics(run.metrics, everything)],
         "params": lambda: [_values("Params", "param", run.params, everything)],
         "tags": lambda: [_values("Tags", "tag", run.tags, everything)],
@@ -92,8 +95,40 @@ def tables(run: RunComparison, sections: Collection[str], everything: bool) -> l
     return [table for table in found if table.rows or table.note or table.hidden]
 
 
+def _models(models: Sequence[ModelChange], everything: bool) -> Table:
+    rows: list[Sequence[Cell]] = []
+    left_out = 0
+    for model in models:
+        parts = model_parts(model)
+        shown = [(part, c) for part, c in parts if everything or c.status != "unchanged"]
+        left_out += len(parts) - len(shown)
+        name = Cell(model.name, given=True)
+        if model.old != model.new:
+            sides = (Cell(_entry(model.old)), Cell(_entry(model.new)))
+            rows.append((name, Cell("files"), *sides))
+        for part, change in shown:
+            old, new = _told_apart(change.old, change.new)
+            equal = change.status == "unchanged"
+            sides = (_side(old, "" if equal else "old"), _side(new, "" if equal else "new"))
+            rows.append((name, Cell(f"{part} {change.name}".strip(), given=True), *sides))
+        rows += [(name, Cell(note, "faint"), Cell(""), Cell("")) for note in model.notes]
+    return Table("Models", ("model", "part", "old", "new"), rows, (), left_out)
+
+
+def model_parts(model: ModelChange) -> list[tuple[str, ValueChange]]:
+    """All that is told of a model on both sides, each with what it is of."""
+    named = (
+        ("", model.registered),
+        ("", model.signature),
+        ("flavor", model.flavors),
+        ("requires", model.requirements),
+    )
+    return [(part, change) for part, changes in named for change in changes]
+
+
 def _metrics(changes: Sequence[MetricChange], everything: bool) -> Table:
     shown = [c for c in changes if everything or c.status != "unchanged"]
+    with_noise = any(change.noise is not None for change in shown)
     rows = []
     for change in shown:
         old, new = numbers(change.old, change.new)
@@ -107,20 +142,27 @@ def _metrics(changes: Sequence[MetricChange], everything: bool) -> Table:
                 Cell(new, "faint" if change.new is None else ""),
                 Cell("" if moved is None else f"{moved:+.6g}", tone),
                 Cell("" if relative is None else f"{relative * 100:+.2f}%", tone),
-                Cell(_judged(change), tone),
+                *([Cell(_noise(change), "faint")] if with_noise else []),
+                Cell(judged(change), tone),
             )
         )
-    headers = ("metric", "old", "new", "change", "relative", "")
-    return Table("Metrics", headers, rows, (1, 2, 3, 4), len(changes) - len(shown))
+    headers = ("metric", "old", "new", "change", "relative", *(["noise"] * with_noise), "")
+    right = (1, 2, 3, 4, 5) if with_noise else (1, 2, 3, 4)
+    return Table("Metrics", headers, rows, right, len(changes) - len(shown))
 
 
-def _judged(change: MetricChange) -> str:
-    """Where it went, and whether that is good where that is known."""
+def _noise(change: MetricChange) -> str:
+    return "" if change.noise is None else f"±{change.noise:.3g}"
+
+
+def judged(change: MetricChange) -> str:
+    """Where a metric went, and whether that is good where that is known."""
     if change.status != "changed":
         return change.status
     moved = change.change
     arrow = "" if moved is None else "▲ " if moved > 0 else "▼ "
-    return (arrow + (change.verdict or "")).rstrip()
+    said = "within noise" if change.is_noise else change.verdict or ""
+    return (arrow + said).rstrip()
 
 
 def number(value: float | None) -> str:
