@@ -123,12 +123,14 @@ def show_sides(app: App, sides: tuple[Revision, Revision], how: Shown) -> bool:
     else:
         from mlgit.review.render import to_text
 
-        style = _styler(app.out)
+        style = styler(app.out)
         app.out.text(to_text(comparison, sections, everything=everything, stat=stat, style=style))
     return comparison.differs(sections)
 
 
-def _styler(out: Output) -> Callable[[str, str], str]:
+def styler(out: Output) -> Callable[[str, str], str]:
+    """Colours a text by its tone, where colours are wanted."""
+
     def style(text: str, tone: str) -> str:
         return out.style(text, _COLORS.get(tone), bold=tone == "heading")
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "search": ("mlgit.cli.log:search", "List the runs that a filter matches."),
     "show": ("mlgit.cli.show:show", "Show everything about a run."),
     "diff": ("mlgit.cli.diff:diff", "Compare two runs, or other revisions."),
+    "report": ("mlgit.cli.report:report", "Report what a branch changes, for its reviewers."),
     "status": ("mlgit.cli.status:status", "Show what is going on in this repository."),
     "runs": ("mlgit.cli.runs:runs", "List, rename, tag, delete and restore runs."),
     "experiments": (

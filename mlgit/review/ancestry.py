@@ -74,3 +74,31 @@ def _there(repo: Repository, sha: str) -> bool:
 def _date(repo: Repository, sha: str) -> int:
     words = parse_commit(repo.objects.commit(sha)).committer.split()
     return int(words[-2]) if len(words) > 1 and words[-2].isdecimal() else 0
+
+
+def since(repo: Repository, tip: str, base: str | None, most: int) -> list[str]:
+    """The commits that one commit has and another hasn't, newest first.
+
+    Args:
+        repo: The repository.
+        tip: The one.
+        base: The other; None for all that ``tip`` has.
+        most: The most commits to give.
+    """
+    # As in ``merge_base``: whatever the base reaches is painted before it is given, but for
+    # clocks that were wrong; then some commits too many are given.
+    flags = {tip: _OURS}
+    if base is not None:
+        flags[base] = flags.get(base, 0) | _THEIRS
+    queue = [(-_date(repo, sha), sha) for sha in flags]
+    heapq.heapify(queue)
+    found: list[str] = []
+    while len(found) < most and any(not flags[sha] & _THEIRS for _, sha in queue):
+        _, sha = heapq.heappop(queue)
+        if not flags[sha] & _THEIRS:
+            found.append(sha)
+        for above in _parents(repo, sha):
+            if flags.get(above, 0) | flags[sha] != flags.get(above, 0):
+                flags[above] = flags.get(above, 0) | flags[sha]
+                heapq.heappush(queue, (-_date(repo, above), above))
+    return [sha for sha in dict.fromkeys(found) if not flags[sha] & _THEIRS]

@@ -58,9 +58,9 @@ def to_markdown(
         if len(comparison.runs) > 1:
             sides = f"{literal(facts(run.old))} → {literal(facts(run.new))}"
             blocks.append(f"### Experiment {literal(run.folder)}\n\n{sides}")
-        blocks += [_section(table) for table in found if table.rows or table.note]
+        blocks += [section(table) for table in found if table.rows or table.note]
     if "data" in sections and comparison.data:
-        blocks.append(_section(data_table(comparison.data)))
+        blocks.append(section(data_table(comparison.data)))
     if "code" in sections:
         blocks += _code(comparison.code, stat)
     if not comparison.differs(sections):
@@ -88,7 +88,7 @@ def literal(text: str, limit: int = _MAX_CELL) -> str:
     )
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """This program's own words, which may quote what it met: no markup in them either."""
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", visible(text))
 
@@ -104,7 +104,8 @@ def _sides(comparison: Comparison) -> str:
     return "\n".join(["|  | revision | run |", "| --- | --- | --- |", *rows])
 
 
-def _section(table: Table) -> str:
+def section(table: Table) -> str:
+    """A table with its title; that of packages is folded."""
     if not table.rows:
         return f"**{table.title}**\n\n{table.note}"
     rule = ["---:" if i in table.right else "---" for i in range(len(table.headers))]
@@ -113,14 +114,14 @@ def _section(table: Table) -> str:
     more = len(table.rows) - _MAX_ROWS
     text = "\n".join(lines) + (f"\n\n… and {more} more" if more > 0 else "")
     if table.title == "Packages":
-        return _folded(f"{table.title}: {plural(len(table.rows), 'change')}", text)
+        return folded(f"{table.title}: {plural(len(table.rows), 'change')}", text)
     return f"**{table.title}**\n\n{text}"
 
 
 def _cell(cell: Cell) -> str:
     if cell.given:
         return literal(cell.text)
-    return _words(cell.text)
+    return words(cell.text)
 
 
 def _code(code: CodeComparison, stat: bool) -> list[str]:
@@ -130,21 +131,28 @@ def _code(code: CodeComparison, stat: bool) -> list[str]:
     lines = []
     for change in code.files[:_MAX_ROWS]:
         path, what = file_line(change)
-        lines.append(f"- {literal(path, 200)} ({_words(what)})")
+        lines.append(f"- {literal(path, 200)} ({words(what)})")
     if len(code.files) > _MAX_ROWS:
         lines.append(f"- … and {len(code.files) - _MAX_ROWS} more")
     blocks = [f"**{title}**\n\n" + "\n".join(lines)]
     if not stat:
-        blocks += [_folded(c.path, _fenced(c.diff)) for c in code.files if c.diff]
+        blocks += [folded(c.path, fenced(c.diff)) for c in code.files if c.diff]
     return blocks
 
 
-def _folded(summary: str, text: str) -> str:
+def folded(summary: str, text: str) -> str:
+    """Text that is shown when its summary is clicked.
+
+    Args:
+        summary: Anything; shown as it is.
+        text: Markdown.
+    """
     shown = html.escape(visible(summary))
     return f"<details><summary><code>{shown}</code></summary>\n\n{text}\n\n</details>"
 
 
-def _fenced(diff: str) -> str:
+def fenced(diff: str) -> str:
+    """A diff as a block of code that nothing in it can end."""
     longest = max((len(run) for run in re.findall("`+", diff)), default=0)
     fence = "`" * max(3, longest + 1)
     lines = (

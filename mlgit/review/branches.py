@@ -1,0 +1,188 @@
+"""Which runs a branch stands for.
+
+1. The branch's commit is a run's own ("accepted" by a fast-forward): that run.
+2. The branch has records of runs (.mlgit/experiments/) that the base hasn't, or not so: these.
+3. Runs were made of the branch's commits since it parted from the base: the newest of them
+   that is finished, else the newest.
+4. The records that the branch has.
+
+The base is the tip of the branch that is merged into: the run that has to be beaten is the one
+there now. For it 1, then 4, then the newest finished run of its commits counts, of
+the experiment of the other side's run if there is one. The code and the data are compared with where
+the branch parted from the base, as a pull request shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mlgit.entities import Run
+from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
+from mlgit.git import Repository
+from mlgit.review import ancestry
+from mlgit.review.code import same_code
+from mlgit.review.revisions import Revision, resolve
+from mlgit.store.gitstore import GitStore
+
+# How far back runs are looked for.
+MOST_COMMITS = 1000
+_AT_ONCE = 100
+_COMMIT_TAG = "mlflow.source.git.commit"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a pull request compares.
+
+    Attributes:
+        base: Where the branch parted from its base, with the records of the base's tip.
+        head: The branch's commit, with the records that it stands for.
+        base_tip: The base's commit.
+        remarks: What a reviewer should know of the choice.
+    """
+
+    base: Revision
+    head: Revision
+    base_tip: str
+    remarks: tuple[str, ...] = ()
+
+
+def sides_of(store: GitStore, base: str, head: str = "HEAD") -> Sides:
+    """The two sides of a pull request.
+
+    Args:
+        store: The repository.
+        base: The revision that the branch is to be merged into.
+        head: The branch.
+
+    Raises:
+        ResourceDoesNotExist: One of them isn't there, or has no commit.
+        InvalidParameterValue: They have no commit in common.
+    """
+    old, new = resolve(store, base), resolve(store, head)
+    if old.commit is None or new.commit is None:
+        which = base if old.commit is None else head
+        raise ResourceDoesNotExist(f"{which} has no commit", hint="name a branch or a commit")
+    parted = ancestry.merge_base(store.repo, old.commit, new.commit)
+    chosen, remarks = _head_side(store, new, old, parted)
+    found, more = _base_side(store, old, chosen)
+    # What was compared is called by what the person wrote.
+    return Sides(
+        replace(found, text=base, label=f"{base} ({old.commit[:10]})", tree=_tree(store, parted)),
+        replace(chosen, text=head, label=f"{head} ({new.commit[:10]})", tree=new.tree),
+        old.commit,
+        (*remarks, *more),
+    )
+
+
+def _tree(store: GitStore, commit: str) -> str | None:
+    return resolve(store, commit).tree
+
+
+def _head_side(
+    store: GitStore, new: Revision, old: Revision, parted: str
+) -> tuple[Revision, tuple[str, ...]]:
+    assert new.commit is not None
+    if new.run_id is not None:
+        return new, ()
+    before = {r.folder: r.tree for side in (old, resolve(store, parted)) for r in side.records}
+    own = tuple(r for r in new.records if before.get(r.folder) != r.tree)
+    if own:
+        return replace(new, records=own), ()
+    commits = ancestry.since(store.repo, new.commit, parted, MOST_COMMITS)
+    if not commits:  # nothing is on the branch yet: what is run of its commit is its
+        commits = [new.commit]
+    run = _newest(store, commits, None)
+    if run is None:
+        return new, ("no run was made of this branch's commits",)
+    return _with_run(new, run, store), _about(store, new, run)
+
+
+def _base_side(
+    store: GitStore, old: Revision, chosen: Revision
+) -> tuple[Revision, tuple[str, ...]]:
+    assert old.commit is not None
+    if old.run_id is not None or old.records:
+        return old, ()
+    wanted = [r.load()[0].experiment_id for r in chosen.records]
+    commits = ancestry.since(store.repo, old.commit, None, MOST_COMMITS)
+    run = _newest(store, commits, wanted) or _newest(store, commits, None)
+    if run is None or (chosen.records and run.info.run_id == _run_id(chosen)):
+        return old, (f"no run was made of {old.text}'s commits",)
+    return _with_run(old, run, store), ()
+
+
+def _run_id(side: Revision) -> str | None:
+    return side.records[0].load()[0].run_id if side.records else None
+
+
+def _with_run(side: Revision, run: Run, store: GitStore) -> Revision:
+    found = resolve(store, run.info.run_id)
+    return replace(side, run_id=run.info.run_id, records=found.records)
+
+
+def _newest(
+    store: GitStore, commits: Sequence[str], experiments: Collection[str] | None
+) -> Run | None:
+    """The newest finished run of some commits, or the newest."""
+    if experiments is not None and not experiments:
+        return None
+    found = list(_runs_of(store, commits, list(experiments) if experiments else None))
+    done = [run for run in found if run.info.status == "FINISHED"]
+    return max(done or found, key=lambda run: run.info.start_time or 0, default=None)
+
+
+def _runs_of(
+    store: GitStore, commits: Sequence[str], experiments: list[str] | None
+) -> Iterator[Run]:
+    """Of each of some commits its newest runs."""
+    for start in range(0, len(commits), _AT_ONCE):
+        part = commits[start : start + _AT_ONCE]
+        either = " OR ".join(f"tags.`{_COMMIT_TAG}` = '{sha}'" for sha in part)
+        for state in ("=", "!="):
+            yield from store.search_runs(
+                experiments,
+                f"attributes.status {state} 'FINISHED' AND ({either})",
+                max_results=1,
+                order_by=["attributes.start_time DESC"],
+            )
+
+
+def _about(store: GitStore, side: Revision, run: Run) -> tuple[str, ...]:
+    """What is odd about a run that was chosen for a branch."""
+    found = []
+    commit = run.data.tags.get(_COMMIT_TAG, "")
+    if not _is_of(store.repo, store, side, run):
+        found.append(f"the run's code ({commit[:10]}) isn't that of {side.text}")
+    return tuple(found)
+
+
+def _is_of(repo: Repository, store: GitStore, side: Revision, run: Run) -> bool:
+    try:
+        tree = store.runs.tree(run.info.run_id)
+        code = tree.commit.tree if tree else store.runs.record(run.info.run_id).code_tree
+        return code is not None and side.tree is not None and same_code(repo, code, side.tree)
+    except MlgitException:
+        return False
+
+
+def default_base(store: GitStore, remote: str = "origin") -> str:
+    """The branch that pull requests are merged into, where nobody says which.
+
+    Raises:
+        InvalidParameterValue: It can't be told.
+    """
+    name = store.repo.default_branch()
+    for text in (f"{remote}/{name}", name):
+        if name and text and _is_there(store, text):
+            return text
+    raise InvalidParameterValue(
+        "It isn't clear what to compare this branch with",
+        hint="say it: mlgit report --base origin/main",
+    )
+
+
+def _is_there(store: GitStore, text: str) -> bool:
+    refs = store.repo.refs
+    return any(refs.read(f"refs/{kind}/{text}") for kind in ("remotes", "heads"))
