@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -32,6 +33,7 @@ _SECTIONS = {
 @click.argument("revisions", metavar="[A [B]]", nargs=-1, type=RUN)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown for a pull request.")
+@click.option("--html", "as_html", is_flag=True, help="Print a page of HTML, whole in one file.")
 @click.option("--curves", is_flag=True, help="Give the metrics' histories too, in JSON.")
 @click.option("--models", is_flag=True, help="Show models: signature, requirements.")
 @click.option("--metrics", is_flag=True, help="Show metrics.")
@@ -50,6 +52,7 @@ def diff(
     revisions: tuple[str, ...],
     as_json: bool,
     as_markdown: bool,
+    as_html: bool,
     curves: bool,
     stat: bool,
     everything: bool,
@@ -68,10 +71,8 @@ def diff(
     """
     if len(revisions) > 2:
         raise click.UsageError("Two revisions can be compared, not more", ctx)
-    if as_json and as_markdown:
-        raise click.UsageError("--json and --md can't be given together", ctx)
     names = [s for option, parts in _SECTIONS.items() if chosen[option] for s in parts]
-    how = Shown(names, as_json, as_markdown, curves, stat, everything)
+    how = Shown(form_of(as_json, as_markdown, as_html), names, curves, stat, everything)
     from mlgit.review.revisions import resolve_pair
 
     app: App = ctx.obj
@@ -79,21 +80,34 @@ def diff(
         ctx.exit(FOUND)
 
 
+def form_of(as_json: bool, as_markdown: bool, as_html: bool) -> str:
+    """The form that was asked for: "json", "md", "html" or "text".
+
+    Raises:
+        UsageError: Several were.
+    """
+    chosen = [
+        name for name, given in (("json", as_json), ("md", as_markdown), ("html", as_html)) if given
+    ]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} can't be given together")
+    return chosen[0] if chosen else "text"
+
+
 @dataclass(frozen=True)
 class Shown:
     """What is shown of a comparison, and how.
 
     Attributes:
+        form: "json", "md", "html" or "text".
         names: The sections; all where there are none.
-        as_json, as_markdown: The form; text for a terminal where neither.
         curves: The metrics' histories too, in JSON.
         stat: Files are named without their diffs.
         everything: What didn't change too.
     """
 
-    names: Sequence[str]
-    as_json: bool = False
-    as_markdown: bool = False
+    form: str
+    names: Sequence[str] = ()
     curves: bool = False
     stat: bool = False
     everything: bool = False
@@ -108,14 +122,23 @@ def show_sides(app: App, sides: tuple[Revision, Revision], how: Shown) -> bool:
     from mlgit.review.compare import SECTIONS, compare
     from mlgit.review.curves import MOST_POINTS
 
-    comparison = compare(app.store(), *sides, points=MOST_POINTS if how.curves else 0)
+    store = app.store()
+    points = MOST_POINTS if how.curves or how.form == "html" else 0
+    comparison = compare(store, *sides, points=points)
     sections = tuple(how.names) or SECTIONS
     everything, stat = how.everything, how.stat
-    if how.as_json:
+    if how.form == "json":
         from mlgit.review.render import to_dict
 
         app.out.json(to_dict(comparison, sections, everything=everything, stat=stat))
-    elif how.as_markdown:
+    elif how.form == "html":
+        from mlgit.review.page import to_html
+        from mlgit.review.previews import preview
+
+        shown = partial(preview, store.objects)
+        page = to_html(comparison, sections, everything=everything, stat=stat, previewer=shown)
+        app.out.text(page.rstrip("\n"))
+    elif how.form == "md":
         from mlgit.review.markdown import to_markdown
 
         text = to_markdown(comparison, sections, everything=everything, stat=stat)

@@ -158,6 +158,7 @@ def show(app: App, model: str, as_json: bool) -> None:
 @click.argument("new", metavar="NAME@VERSION")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
+@click.option("--html", "as_html", is_flag=True, help="Print a page of HTML, whole in one file.")
 @click.option("--stat", is_flag=True, help="Name the files that changed, without their diffs.")
 @click.option("--all", "everything", is_flag=True, help="Show what didn't change too.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if something differs.")
@@ -168,6 +169,7 @@ def diff(
     new: str,
     as_json: bool,
     as_markdown: bool,
+    as_html: bool,
     stat: bool,
     everything: bool,
     exit_code: bool,
@@ -177,14 +179,13 @@ def diff(
     A version is NAME@v3, NAME@ALIAS, NAME@production or NAME, which is its latest. Signature and
     requirements come first, then params, metrics, data and code: what 'mlgit diff' shows.
     """
-    if as_json and as_markdown:
-        raise click.UsageError("--json and --md can't be given together")
-    from mlgit.cli.diff import Shown, show_sides
+    from mlgit.cli.diff import Shown, form_of, show_sides
     from mlgit.review.revisions import resolve_version
 
     store = app.store()
     sides = resolve_version(store, old), resolve_version(store, new)
-    how = Shown((), as_json, as_markdown, stat=stat, everything=everything)
+    form = form_of(as_json, as_markdown, as_html)
+    how = Shown(form, stat=stat, everything=everything)
     return errors.FOUND if show_sides(app, sides, how) and exit_code else errors.OK
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="Exit with 1 if this holds, or can't be told; may be repeated.",
 )
 @click.option("--md", "as_markdown", is_flag=True, help="Print the comment, in Markdown.")
+@click.option("--html", "as_html", is_flag=True, help="Print a page of HTML, whole in one file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-o", "--output", "path", metavar="FILE", help="Write it to a file.")
 @click.option("--id", "name", metavar="NAME", default="report", help="Of the comment's marker.")
@@ -48,6 +49,7 @@ def report(
     base: str | None,
     conditions: tuple[str, ...],
     as_markdown: bool,
+    as_html: bool,
     as_json: bool,
     path: str | None,
     name: str,
@@ -63,18 +65,20 @@ def report(
     A condition speaks of metrics.NAME, params.NAME, base.metrics.NAME and base.params.NAME, with
     + - * / ( ), < <= > >= = !=, and, or, not: 'metrics.acc < base.metrics.acc - 0.005'.
     """
-    if as_json and as_markdown:
-        raise click.UsageError("Give only one of --json and --md")
+    from mlgit.cli.diff import form_of
     from mlgit.review.branches import default_base
     from mlgit.review.report import report as made
 
+    form = form_of(as_json, as_markdown, as_html)
     store = app.store()
     found = made(store, base or default_base(store, remote), head, conditions, remote)
-    if as_json:
+    if form == "json":
         from mlgit.cli.output import to_json
 
         text = to_json(found.to_dict())
-    elif as_markdown:
+    elif form == "html":
+        text = _page(app, found)
+    elif form == "md":
         from mlgit.review.comment import LIMITS, to_comment
 
         kind = found.forge.kind if found.forge else "github"
@@ -93,6 +97,21 @@ def _text(app: App, found: Report) -> str:
     lines = [app.out.style(one_line(found.headline), bold=True)]
     lines += [f"  {one_line(remark)}" for remark in found.sides.remarks]
     return "\n".join(lines) + "\n\n" + to_text(found.comparison, style=styler(app.out))
+
+
+def _page(app: App, found: Report) -> str:
+    from functools import partial
+
+    from mlgit.review.page import to_html
+    from mlgit.review.previews import preview
+
+    told = [f"{'failed' if c.failed else 'passed'}: fails if {c.text}" for c in found.checks]
+    return to_html(
+        found.comparison,
+        headline=found.headline,
+        remarks=[*told, *found.sides.remarks],
+        previewer=partial(preview, app.open().objects),
+    )
 
 
 def _put(app: App, text: str, path: str | None) -> None:

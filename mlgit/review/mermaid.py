@@ -13,7 +13,8 @@ _COLUMNS = 40
 # Mermaid reads no exponents, and quotes end a title.
 _LARGEST, _SMALLEST = 1e12, 1e-9
 _PLAIN = re.compile(r"[^\w ./:=+-]")
-_COLORS = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#999999, #1f77b4"}}}}%%'
+_COLORS = '%%{{init: {{"themeVariables": {{"xyChart": {{"plotColorPalette": "{}"}}}}}}}}%%'
+_OLD, _NEW = "#999999", "#1f77b4"
 
 
 def chart(curve: Curve) -> str | None:
@@ -23,7 +24,9 @@ def chart(curve: Curve) -> str | None:
         curve: The points. A side that ends earlier is drawn on to the end with its last value:
             Mermaid spreads each line over the whole width.
     """
-    sides = [side for side in (_finite(curve.old), _finite(curve.new)) if len(side) > 1]
+    both = (_finite(curve.old), _OLD), (_finite(curve.new), _NEW)
+    drawn = [(side, color) for side, color in both if len(side) > 1]
+    sides = [side for side, _ in drawn]
     if not sides:
         return None
     first = min(side[0].step for side in sides)
@@ -37,16 +40,13 @@ def chart(curve: Curve) -> str | None:
     pad = (high - low) * 0.05 or max(abs(high) * 0.05, 0.05)
     title = _PLAIN.sub("_", curve.name)[:80].strip() or "metric"
     lines = [
-        _COLORS,
+        _COLORS.format(", ".join(color for _, color in drawn)),
         "xychart-beta",
         f'    title "{title}"',
         f'    x-axis "step" {first} --> {last}',
         f"    y-axis {_number(low - pad)} --> {_number(high + pad)}",
     ]
-    both = [_finite(curve.old), _finite(curve.new)]
-    # A line for each side, so that the colours say which is which.
-    drawn = [side if len(side) > 1 else other for side, other in zip(both, both[::-1])]
-    for side in drawn:
+    for side in sides:
         shown = ", ".join(_number(value) for value in _even(side, first, last))
         lines.append(f"    line [{shown}]")
     return "\n".join(lines)

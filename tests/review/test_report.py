@@ -259,7 +259,7 @@ def test_a_metrics_name_can_not_leave_its_chart() -> None:
         text = chart(Curve(name, (), (Point(0, 0, 1.0), Point(5, 5, 2.0))))
         assert text is not None
         lines = text.splitlines()
-        assert len(lines) == 7 and re.match(r'    title "[^"%`{}\[\]]+"$', lines[2]), lines
+        assert len(lines) == 6 and re.match(r'    title "[^"%`{}\[\]]+"$', lines[2]), lines
         assert all(line.lstrip().startswith(("x-axis", "y-axis", "line")) for line in lines[3:])
 
 
@@ -353,6 +353,16 @@ def test_changed_lines_are_gits(tmp_path: Path, git: Any) -> None:
 
 
 # -- charts
+
+
+def test_colours_say_which_side_is_drawn() -> None:
+    side = (Point(0, 0, 1.0), Point(1, 1, 2.0))
+    both, new = chart(Curve("x", side, side)), chart(Curve("x", (), side))
+    old = chart(Curve("x", side, (Point(0, 0, math.nan),)))
+    assert both and new and old
+    palettes = [re.findall("#[0-9a-f]{6}", text) for text in (both, old, new)]
+    assert palettes[0] == palettes[1] + palettes[2]
+    assert [text.count("    line ") for text in (both, old, new)] == [2, 1, 1]
 
 
 def test_charts_keep_extremes_and_gaps_close() -> None:
