@@ -19,11 +19,13 @@ from mlgit.registry import checks, history, overview, rows, search, sources
 from mlgit.registry.history import Change
 from mlgit.registry.index import RegistryIndex
 from mlgit.registry.lineage import Lineage, trace
+from mlgit.registry.moves import Moves
 from mlgit.registry.overview import Listed
 from mlgit.registry.state import NO_STAGE, ModelState
-from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event, TagName
+from mlgit.registry.tags import DEREGISTER, Event, TagName
+from mlgit.registry.targets import Target
 from mlgit.registry.text import ModelText, VersionText, ref_of
-from mlgit.registry.writer import Signer, Writer
+from mlgit.registry.writer import Writer
 from mlgit.store import query, spelling
 from mlgit.store.gitstore import GitStore
 from mlgit.store.timeform import now_ms
@@ -173,7 +175,7 @@ class Registry:
             ResourceDoesNotExist: There is none of that name.
         """
         with self.writer.lock():
-            state = self._state(name)
+            state = self.state(name)
             now = now_ms()
             for number in sorted(state.versions):
                 self._deregister(state, number, reason, now)
@@ -218,7 +220,12 @@ class Registry:
             key, now = self.key(name), now_ms()
             self.writer.edit(key, name, subject, lambda text: change(text, now), now)
 
-    def _state(self, name: str) -> ModelState:
+    def state(self, name: str) -> ModelState:
+        """What a model's tags and text make of it.
+
+        Raises:
+            ResourceDoesNotExist: There is no such model.
+        """
         state: ModelState = self.writer.state(self.key(name))
         state.name = name
         return state
@@ -428,10 +435,10 @@ class Registry:
         """
         with self.writer.lock():
             version = self.version(name, number)
-            state, now = self._state(name), now_ms()
+            moves = self._moves(name, {"reason": reason})
             for alias in version.aliases:
-                self._unassign_alias(state, alias, reason, now)
-            self._deregister(state, version.version, reason, now)
+                moves.remove_alias(alias)
+            self._deregister(moves.state, version.version, reason, moves.now)
 
     def _deregister(self, state: ModelState, number: int, reason: str | None, now: int) -> None:
         event = state.versions[number].event
@@ -468,41 +475,21 @@ class Registry:
                 f"Model version transition cannot archive existing model versions because "
                 f"'{stage}' is not an Active stage. Valid stages are {list(checks.ACTIVE_STAGES)}"
             )
-        sign: Signer | None = said.pop("sign", None)
+        target = None if wanted == NO_STAGE else Target(wanted, True)
         with self.writer.lock():
             version = self.version(name, number)
-            state, now = self._state(name), now_ms()
-            # First: whoever is interrupted leaves the stage with two versions, not with none.
-            self._move(state, version.version, wanted, said, now, sign)
-            if archive_existing:
-                for other in list(state.versions.values()):
-                    if other.number != version.version and other.stage == wanted:
-                        self._move(state, other.number, "Archived", said, now, sign)
+            moves = self._moves(name, said)
+            if target is None:
+                moves.leave_stages(version.version, **said)
+            else:
+                moves.give(target, version.version, archive_existing, **said)
             self.writer.tidy()
         return self.version(name, version.version)
 
-    def _move(
-        self,
-        state: ModelState,
-        number: int,
-        stage: str,
-        said: dict[str, Any],
-        now: int,
-        sign: Signer | None,
-    ) -> None:
-        """Give a version a stage, and take from it those that it was in."""
-        version = state.versions[number]
-        commit = version.event.commit
-        if stage != NO_STAGE:
-            before = _stage_holder(state, stage)
-            message = {"stage": stage, **_previous(before), **said}
-            name = TagName(state.key, ASSIGN, alias=stage.lower())
-            self.writer.mark(name, state.name, number, commit, message, now, sign)
-        for old, event in list(version.stages.items()):
-            if old != stage:
-                message = {"stage": old, **_previous((number, event)), **said}
-                name = TagName(state.key, UNASSIGN, alias=event.name.alias)
-                self.writer.mark(name, state.name, number, commit, message, now, sign)
+    def _moves(self, name: str, said: dict[str, Any]) -> Moves:
+        """A change to a model; what all of its tags say is taken out of ``said``."""
+        reason, sign = said.pop("reason", None), said.pop("sign", None)
+        return Moves(self.writer, self.state(name), now_ms(), reason, sign)
 
     def set_alias(self, name: str, alias: str, number: Any, **said: Any) -> None:
         """Point an alias to a version.
@@ -518,19 +505,12 @@ class Registry:
             InvalidParameterValue: The alias can't be one, or is reserved.
         """
         checked = checks.new_alias(alias)
-        sign: Signer | None = said.pop("sign", None)
         with self.writer.lock():
             version = self.version(name, number)
-            state, now = self._state(name), now_ms()
-            holder = state.holder(checked)
-            if holder == version.version:
-                return
-            before = (holder, state.aliases[checked][holder]) if holder is not None else None
-            message = {"alias": checked, **_previous(before), **said}
-            tag = TagName(state.key, ASSIGN, alias=spelling.spell(checked))
-            commit = state.versions[version.version].event.commit
-            self.writer.mark(tag, name, version.version, commit, message, now, sign)
-            self.writer.tidy()
+            moves = self._moves(name, said)
+            if moves.state.holder(checked) != version.version:
+                moves.give(Target(checked, False), version.version, **said)
+                self.writer.tidy()
 
     def delete_alias(self, name: str, alias: str, reason: str | None = None) -> None:
         """Remove an alias; it is no error if there is none.
@@ -541,15 +521,7 @@ class Registry:
         """
         checked = checks.alias(alias)
         with self.writer.lock():
-            self._unassign_alias(self._state(name), checked, reason, now_ms())
-
-    def _unassign_alias(self, state: ModelState, alias: str, reason: str | None, now: int) -> None:
-        # From who had it before, too: GTO would go back to them.
-        for number, event in state.aliases.get(alias, {}).items():
-            message = {"alias": alias, **_previous((number, event)), "reason": reason}
-            name = TagName(state.key, UNASSIGN, alias=event.name.alias)
-            commit = state.versions[number].event.commit
-            self.writer.mark(name, state.name, number, commit, message, now)
+            self._moves(name, {"reason": reason}).remove_alias(checked)
 
     def by_alias(self, name: str, alias: str) -> ModelVersion:
         """The version that an alias names; ``latest`` is the newest.
@@ -644,17 +616,6 @@ class Registry:
             ]
 
         return sorted(self.index.ask(work))
-
-
-def _stage_holder(state: ModelState, stage: str) -> tuple[int, Event] | None:
-    held = [(v.number, v.stages[stage]) for v in state.versions.values() if v.stage == stage]
-    return max(held, key=lambda item: item[1].order, default=None)
-
-
-def _previous(holder: tuple[int, Event] | None) -> dict[str, Any]:
-    if holder is None:
-        return {}
-    return {"previous": holder[1].tag, "previous_version": holder[0]}
 
 
 def registry_of(store: GitStore, user: Callable[[], str] | None = None) -> Registry:

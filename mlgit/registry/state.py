@@ -126,10 +126,23 @@ def _version(number: int, event: Event, text: ModelText | None) -> Version:
     )
 
 
+def assignments(events: Iterable[Event]) -> list[tuple[Event, int | None]]:
+    """The assignments among a model's tags, in order, each with the version that it is about.
+
+    None stands for one whose commit carries no version.
+    """
+    ordered = sorted(events, key=lambda event: event.order)
+    carried = commits_of(ordered)
+    return [
+        (event, version_meant(event, carried.get(event.commit, [])))
+        for event in ordered
+        if event.name.event in (ASSIGN, UNASSIGN)
+    ]
+
+
 def _assign(state: ModelState, events: list[Event], registered: dict[int, Event]) -> None:
     """Give and take stages and aliases, in order."""
-    by_commit = commits_of(events)
-    for commit, numbers in by_commit.items():
+    for commit, numbers in commits_of(events).items():
         if len(numbers) > 1:
             for number in numbers:
                 others = ", ".join(f"v{n}" for n in sorted(numbers) if n != number)
@@ -140,10 +153,7 @@ def _assign(state: ModelState, events: list[Event], registered: dict[int, Event]
                         "GTO can't read that",
                     )
                 )
-    for event in events:
-        if event.name.event not in (ASSIGN, UNASSIGN):
-            continue
-        meant = version_meant(event, by_commit.get(event.commit, []))
+    for event, meant in assignments(events):
         if meant is None:
             state.problems.append((event.tag, "its commit carries no version of the model"))
         elif meant in state.versions:
