@@ -7,6 +7,7 @@
     │   └── NotARepository
     ├── ResourceAlreadyExists         RESOURCE_ALREADY_EXISTS
     ├── InvalidState                  INVALID_STATE
+    │   └── PromotionRefused            (knows which guards failed)
     ├── Conflict                      RESOURCE_CONFLICT
     ├── Unsupported                   NOT_IMPLEMENTED
     ├── PermissionDenied              PERMISSION_DENIED
@@ -23,6 +24,7 @@ HTTP statuses are mapped here, once; exit codes in ``mlgit/cli/errors.py``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 # MLflow's error codes and the statuses its REST API gives them
 # (mlflow.org/docs, REST API, and the table in docs/errors.md).
@@ -118,6 +120,20 @@ class InvalidState(MlgitException):
     """Right in itself, but not in the state that things are in."""
 
     default_code = "INVALID_STATE"
+
+
+class PromotionRefused(InvalidState):
+    """A version that doesn't meet what is asked of it, or a person who may not.
+
+    Args:
+        message: What was refused, and each guard that failed, with its figures.
+        guards: All guards that were checked (``mlgit.registry.guards.Result``).
+        hint: What can be done.
+    """
+
+    def __init__(self, message: str, guards: Sequence[object] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.guards = list(guards)
 
 
 class Conflict(MlgitException):

@@ -34,6 +34,13 @@ COMMANDS = {
     ),
     "artifacts": ("mlgit.cli.artifacts:artifacts", "List, download and log artifacts of runs."),
     "models": ("mlgit.cli.models:models", "List, show, register, try and run models."),
+    "promote": ("mlgit.cli.promotion:promote", "Give a version of a model a stage or an alias."),
+    "demote": ("mlgit.cli.promotion:demote", "Take a version of a model out of a stage."),
+    "rollback": (
+        "mlgit.cli.promotion:rollback",
+        "Give a stage or an alias back to the version before.",
+    ),
+    "registry": ("mlgit.cli.registry:registry", "Check the registry's tags."),
     "ui": ("mlgit.cli.ui:ui", "Show experiments and runs in the browser."),
     "push": ("mlgit.cli.sync:push", "Push runs, and the artifacts that they name."),
     "fetch": ("mlgit.cli.sync:fetch", "Fetch runs; artifacts where they are asked for."),

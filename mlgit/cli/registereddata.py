@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -125,12 +124,11 @@ def history_table(changes: Sequence[Change], out: Output, *, md: bool = False) -
 
 def guard_text(guard: object) -> str:
     """What was checked before a promotion, and its figures, on one line."""
-    if not isinstance(guard, dict):
-        return str(guard)
-    return ", ".join(
-        f"{key}: {value if isinstance(value, str) else json.dumps(value, default=str)}"
-        for key, value in guard.items()
-    )
+    from mlgit.registry.guards import entry_text
+
+    if isinstance(guard, dict) and isinstance(guard.get("guard"), str):
+        return entry_text(guard)
+    return str(guard)
 
 
 # -- one model

@@ -11,10 +11,8 @@ from typing import Any
 
 from mlgit.registry.state import NO_STAGE, ModelState
 from mlgit.registry.tags import ASSIGN, UNASSIGN, Event, TagName
-from mlgit.registry.targets import Target
+from mlgit.registry.targets import ARCHIVED, Target
 from mlgit.registry.writer import Signer, Writer
-
-_ARCHIVED = Target("Archived", True)
 
 
 class Moves:
@@ -68,8 +66,8 @@ class Moves:
             # Last: whoever is interrupted leaves the stage with two versions, not with none.
             for other in target.within(self.state):
                 if other.number != number:
-                    self._give(_ARCHIVED, other.number, because=because)
-                    self.leave_stages(other.number, _ARCHIVED.name, because)
+                    self._give(ARCHIVED, other.number, because=because)
+                    self.leave_stages(other.number, ARCHIVED.name, because)
 
     def leave_stages(
         self, number: int, kept: str = NO_STAGE, because: str | None = None, **said: Any

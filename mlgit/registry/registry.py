@@ -313,11 +313,17 @@ class Registry:
             )
             if found:
                 return found[0]
+        hint = "search_registered_models() lists the models"
+        if key is not None:
+            deleted = [
+                e.tag
+                for e in self.index.ask(lambda c: rows.events_of(c, key))
+                if e.name.event == DEREGISTER and e.name.number == wanted
+            ]
+            hint = "search_model_versions() lists a model's versions"
+            hint = f"it was deleted, as the tag {deleted[-1]} says" if deleted else hint
         raise ResourceDoesNotExist(
-            f"Model Version (name={name}, version={number}) not found",
-            hint="search_model_versions() lists a model's versions"
-            if key is not None
-            else "search_registered_models() lists the models",
+            f"Model Version (name={name}, version={number}) not found", hint=hint
         )
 
     def location(self, name: str, number: Any) -> str:

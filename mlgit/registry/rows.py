@@ -260,7 +260,7 @@ def _put_version(
     event = version.event
     source, run_id = event.text("source"), event.text("run_id")
     if "format" not in event.message:
-        source, run_id = _found_at(repo, event.commit)
+        source, run_id = found_at(repo, event.commit)
     held = version.stages.get(version.stage)
     made = connection.execute(
         "INSERT INTO model_versions VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -289,7 +289,7 @@ def _put_version(
         )
 
 
-def _found_at(repo: Repository, commit: str) -> tuple[str | None, str | None]:
+def found_at(repo: Repository, commit: str) -> tuple[str | None, str | None]:
     """The source and run of a version that GTO or a person registered."""
     return _looked_up(repo.common_dir, commit) or _look_up(repo, commit)
 

@@ -205,6 +205,23 @@ def version_named(registry: Registry, name: str, which: str) -> ModelVersion:
     return found[0]
 
 
+def split_meant(registry: Registry, text: str) -> tuple[str, str | None]:
+    """The model, and what a person wrote behind the ``@``; None for nothing.
+
+    Args:
+        registry: The registry; a model's own name may hold an ``@``.
+        text: ``NAME``, ``NAME@v3``, ``NAME@3``, ``NAME@alias``.
+    """
+    name, at, which = text.rpartition("@")
+    return (text, None) if not at or registry.has(text) else (name, which)
+
+
+def number_meant(which: str) -> int | None:
+    """The number of a version as people write it, ``v3`` or ``3``; None for anything else."""
+    found = re.match(r"^v?([0-9]{1,18})\Z", which)
+    return int(found[1]) if found else None
+
+
 def version_meant(registry: Registry, text: str) -> ModelVersion:
     """The version that a person means: ``NAME``, ``NAME@v3``, ``NAME@3``, ``NAME@alias``.
 
@@ -217,10 +234,8 @@ def version_meant(registry: Registry, text: str) -> ModelVersion:
         ResourceDoesNotExist: There is no such model or version.
         InvalidParameterValue: There is no such alias or stage.
     """
-    name, at, which = text.rpartition("@")
-    if not at or registry.has(text):
-        return version_named(registry, text, "latest")
-    number = re.match(r"^v?([0-9]{1,18})\Z", which)
-    if number:
-        return registry.version(name, int(number[1]))
-    return registry.by_alias(name, which)
+    name, which = split_meant(registry, text)
+    if which is None:
+        return version_named(registry, name, "latest")
+    number = number_meant(which)
+    return registry.by_alias(name, which) if number is None else registry.version(name, number)

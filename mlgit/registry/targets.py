@@ -11,6 +11,8 @@ from mlgit.registry.state import NO_STAGE, ModelState, Version, assignments
 from mlgit.registry.tags import ASSIGN, STAGES, Event
 from mlgit.store import spelling
 
+_HEIGHTS = ("Archived", "Staging", "Production")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -37,6 +39,12 @@ class Target:
         """How a tag's name has it."""
         return self.name.lower() if self.is_stage else spelling.spell(self.name)
 
+    def above(self, other: Target) -> bool:
+        """Whether a version rises that leaves another stage for this one."""
+        both = self.name in _HEIGHTS and other.name in _HEIGHTS
+        stages = self.is_stage and other.is_stage
+        return stages and both and _HEIGHTS.index(self.name) > _HEIGHTS.index(other.name)
+
     def held(self, state: ModelState) -> tuple[int, Event] | None:
         """The version that holds it, and the tag by which; of a stage the one put there last."""
         if not self.is_stage:
@@ -51,6 +59,9 @@ class Target:
             return [v for v in state.versions.values() if v.stage == self.name]
         holder = state.holder(self.name)
         return [] if holder is None else [state.versions[holder]]
+
+
+ARCHIVED = Target("Archived", True)
 
 
 def target_named(name: object, *, new: bool = False) -> Target:
@@ -99,20 +110,23 @@ def stack_of(events: Iterable[Event], target: Target) -> list[tuple[int, str]]:
         (version, tag) of each. Deleted versions are among them.
     """
     stack: list[tuple[int, str]] = []
+    now: int | None = None
     for event, number in assignments(events):
         if number is None or target_of(event) != target:
             continue
-        top = stack[-1][0] if stack else None
         if event.name.event == ASSIGN:
             restored = (number, event.text("restores") or "")
             if restored in stack:
                 del stack[stack.index(restored) + 1 :]
-            elif top != number:
+            elif not stack or stack[-1][0] != number:
                 stack.append((number, event.tag))
-        elif event.text("because") is None:
+            now = number
+            continue
+        if event.text("because") is None:
             stack = [entry for entry in stack if entry[0] != number]
-        elif top == number:
+        elif now == number and stack and stack[-1][0] == number:
             stack.pop()
+        now = None if now == number else now
     return stack
 
 

@@ -36,7 +36,9 @@ def read_team(repo: Repository) -> dict[str, Any]:
         CorruptData: It doesn't parse.
         Unsupported: It is of a later version.
     """
-    return read(team_path(repo)) if repo.worktree else _committed(repo)
+    if repo.worktree:
+        return read(team_path(repo))
+    return _committed(repo, repo.head().commit, "HEAD")
 
 
 def read_local(repo: Repository) -> dict[str, Any]:
@@ -58,13 +60,16 @@ def read_section(repo: Repository, name: str) -> list[dict[str, Any]]:
     return [section for section in sections if section]
 
 
-def _committed(repo: Repository) -> dict[str, Any]:
-    """The team's configuration in the commit that a bare repository's HEAD names."""
-    head = repo.head().commit
-    name = f"{TEAM_FILE} of HEAD"
+def read_committed(repo: Repository, commit: str) -> dict[str, Any]:
+    """The team's configuration in a commit; errors are those of ``read_team``."""
+    return _committed(repo, commit, commit[:10])
+
+
+def _committed(repo: Repository, commit: str | None, shown: str) -> dict[str, Any]:
+    name = f"{TEAM_FILE} of {shown}"
     blob = None
-    if head:
-        tree = parse_commit(repo.objects.commit(head)).tree
+    if commit:
+        tree = parse_commit(repo.objects.commit(commit)).tree
         blob = lookup(repo.objects, tree, TEAM_FILE)
     return _parsed(yamlform.load(repo.objects.blob(blob), name) if blob else {}, name)
 

@@ -20,8 +20,10 @@ from mlgit.exceptions import InvalidParameterValue, MlgitException, from_os_erro
 from mlgit.git import Repository
 from mlgit.store import query, rows
 from mlgit.store.committer import Committer
+from mlgit.store.filters import Node
 from mlgit.store.forking import ForkGuard
 from mlgit.store.grouping import RunGroup, groups_of, groups_query
+from mlgit.store.predicates import predicate
 from mlgit.store.record import Record
 from mlgit.store.refwatch import ARCHIVED, RefWatch
 from mlgit.store.schema import INDEX_VERSION, TABLES
@@ -229,6 +231,19 @@ class Index:
             return rows.get_runs(connection, ids)
 
         return self._guarded(work)
+
+    def holds(self, run_id: str, conditions: Sequence[Node]) -> list[bool]:
+        """Which of some conditions a run meets, be it deleted or not; none where it isn't here.
+
+        Args:
+            run_id: The run.
+            conditions: Parts of parsed filters.
+        """
+        parts = [predicate(node, "runs") for node in conditions]
+        columns = ", ".join(f"({part.text}) IS TRUE" for part in parts)
+        args = tuple(arg for part in parts for arg in part.args)
+        found = self._select(f"SELECT {columns} FROM runs WHERE run_id=?", (*args, run_id))
+        return [bool(held) for held in found[0]] if found else [False] * len(parts)
 
     def search_experiments(self, *args: Any, **kwargs: Any) -> list[str]:
         """Experiments' ids in order; the arguments are those of ``query.experiments_query``."""

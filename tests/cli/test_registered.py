@@ -212,12 +212,12 @@ def test_texts_cant_drive_the_terminal(run, client):
 
 def test_history(run, data, three, client):
     registry_for().transition(NAME, 3, "Production", reason="better on\nnew data", guards=[
-        {"require": "metrics.accuracy >= 0.9", "found": 0.93}])  # fmt: skip
+        {"guard": "require", "asks": "metrics.accuracy >= 0.9", "figures": {"metrics.accuracy": 0.93}}])  # fmt: skip
     text = run("models", "history", NAME).stdout.splitlines()
     assert text[0].split() == ["when", "who", "what", "why", "checked", "tag"]
     assert "Ada" in text[2] and "Production: v2 → v3" in text[2]
     assert "better on new data" in text[2]
-    assert "require: metrics.accuracy >= 0.9, found: 0.93" in text[2]
+    assert "require metrics.accuracy >= 0.9 (0.93)" in text[2]
     assert text[2].endswith("Ecommerce_x20Model#production#8")
     found = data("models", "history", NAME, "--json")
     assert [change["what"] for change in found] == [
@@ -234,7 +234,13 @@ def test_history(run, data, three, client):
         "v2 registered",
         "v1 registered",
     ]
-    assert found[1]["guards"] == [{"require": "metrics.accuracy >= 0.9", "found": 0.93}]
+    assert found[1]["guards"] == [
+        {
+            "guard": "require",
+            "asks": "metrics.accuracy >= 0.9",
+            "figures": {"metrics.accuracy": 0.93},
+        }
+    ]
     assert (found[1]["previous_version"], found[1]["version"], found[1]["stage"]) == (
         2, 3, "Production",
     )  # fmt: skip

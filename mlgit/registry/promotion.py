@@ -1,0 +1,439 @@
+"""Promoting, demoting and rolling back: guards and rules first, tags after.
+
+Either all that was asked for holds and the tags are written, or nothing is. What is compared with
+other versions is looked at under the registry's lock, so that nobody comes between the look and
+the tag; tests, which may take long, run before it is taken.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlgit.exceptions import (
+    InvalidParameterValue,
+    InvalidState,
+    PromotionRefused,
+)
+from mlgit.registry import checks, persons
+from mlgit.registry.acceptance import run_tests
+from mlgit.registry.guards import TESTS, Guards, Result, Subject, evaluate
+from mlgit.registry.moves import Moves
+from mlgit.registry.rules import Rule, Rules, read_rules
+from mlgit.registry.state import ModelState
+from mlgit.registry.targets import ARCHIVED, Target, held_before, target_named, targets_of
+from mlgit.registry.writer import Signer
+from mlgit.store import spelling
+from mlgit.store.timeform import now_ms
+
+if TYPE_CHECKING:
+    from mlgit.registry.registry import Registry
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was done, or would be.
+
+    Attributes:
+        model: The model's name.
+        version: The version.
+        target: The stage or alias.
+        doing: promote, demote or rollback.
+        previous: The version that held the target before, or None.
+        guards: What was checked.
+        tags: The names of the tags that were written, in order; none where nothing was.
+        already: The version holds the target, and nothing is to be done.
+    """
+
+    model: str
+    version: int
+    target: Target
+    doing: str
+    previous: int | None = None
+    guards: list[Result] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    already: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether a guard failed."""
+        return any(result.passed is False for result in self.guards)
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "stage" if self.target.is_stage else "alias": self.target.name,
+            "action": self.doing,
+            "previous_version": self.previous,
+            "refused": self.refused,
+            "already": self.already,
+            "tags": self.tags,
+            "guards": [result.to_dictionary() for result in self.guards],
+        }
+
+
+class _Change:
+    """One change that somebody asks for, and what applies to it."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        name: str,
+        target: Target,
+        doing: str,
+        rules: Rules | None = None,
+        sign: bool = False,
+    ) -> None:
+        self.registry = registry
+        self.repo = registry.store.repo
+        self.name = name
+        self.target = target
+        self.doing = doing
+        self.persons: list[Rule] = []
+        self.all_rules = read_rules(self.repo) if rules is None else rules
+        self.rules = self._of(registry.state(name), target)
+        self.sign = sign
+
+    def _of(self, state: ModelState, target: Target) -> list[Rule]:
+        return self.all_rules.of(names_of(state), target)
+
+    def allowed(self, state: ModelState, number: int, archives: bool = False) -> list[Result]:
+        """Whether this person may, and can sign.
+
+        A version that leaves a stage for a lower one must be allowed to leave it, too.
+        """
+        touched = [Target(stage, True) for stage in state.versions[number].stages]
+        rules = list(self.rules)
+        for other in [t for t in touched if t.above(self.target)] + [ARCHIVED] * archives:
+            rules += self._of(state, other)
+        self.persons = rules
+        return [
+            *persons.may(rules, self.repo.committer()),
+            *persons.will_sign(rules, self.repo),
+        ]
+
+    def signer(self, number: int, results: list[Result]) -> Signer | None:
+        """What signs the tags; it raises where rules want another signature."""
+        if not (self.sign or persons.wants_signature(self.persons)):
+            return None
+
+        def look(found: list[Result]) -> None:
+            results[:] = [r for r in results if r.guard != persons.SIGNED] + found
+            self.refuse(number, results)
+
+        return persons.checking_signer(self.persons, self.repo, look)
+
+    def moves(
+        self, state: ModelState, number: int, reason: str | None, results: list[Result]
+    ) -> Moves:
+        """The tags that follow; nothing is written yet."""
+        signer = self.signer(number, results)
+        return Moves(self.registry.writer, state, now_ms(), reason, signer)
+
+    def refuse(self, number: int, results: Sequence[Result]) -> None:
+        """Raise if a guard failed."""
+        failed = [result for result in results if result.passed is False]
+        if not failed:
+            return
+        what = {
+            "promote": f"can't be promoted to {self.target}",
+            "demote": f"can't be taken out of {self.target}",
+            "rollback": f"can't be {self.target} again",
+        }[self.doing]
+        count = f"{len(failed)} of {len(results)} guards failed"
+        lines = [f"  {result.title}: {result.found}" for result in failed]
+        raise PromotionRefused(
+            "\n".join([f"Version {number} of {self.name} {what}: {count}", *lines]),
+            results,
+            hint="nothing was written; the rules are in .mlgit/config.yaml"
+            if self.all_rules.rules
+            else "nothing was written",
+        )
+
+
+def names_of(state: ModelState) -> set[str]:
+    """The names that rules may know a model by: a new one doesn't take it out of its rules."""
+    return {state.name, spelling.read(state.key)}
+
+
+def check_promotion(
+    registry: Registry,
+    name: str,
+    version: Any,
+    to: str,
+    *,
+    guards: Guards | None = None,
+    rules: Rules | None = None,
+    with_tests: bool = False,
+    archive_existing: bool = False,
+) -> Promotion:
+    """What would come of a promotion, by the guards as they are now. Nothing is written.
+
+    Args:
+        registry: The registry.
+        name: The model.
+        version: The version.
+        to: A stage in any case, or an alias.
+        guards: What is asked for, besides the rules.
+        rules: The team's; those of the worktree's configuration where None.
+        with_tests: Run the tests; else their results say that they weren't looked at.
+        archive_existing: The versions that are in the stage would be archived.
+
+    Returns:
+        The promotion; ``refused`` says whether a guard failed.
+
+    Raises:
+        ResourceDoesNotExist: There is no such model or version.
+        InvalidParameterValue: The stage or alias can't be one.
+        CorruptData: The rules can't be read.
+    """
+    target = _to(to, archive_existing)
+    change = _Change(registry, name, target, "promote", rules)
+    number = registry.version(name, version).version
+    asked = _asked(change, guards)
+    state = registry.state(name)
+    tests = _tests(Subject(registry, state, number), asked, with_tests)
+    return _looked_at(change, number, asked, tests, archive_existing)
+
+
+def promote(
+    registry: Registry,
+    name: str,
+    version: Any,
+    to: str,
+    *,
+    guards: Guards | None = None,
+    rules: Rules | None = None,
+    archive_existing: bool = False,
+    reason: str | None = None,
+    sign: bool = False,
+    dry_run: bool = False,
+) -> Promotion:
+    """Give a version a stage or an alias, if all guards hold.
+
+    Args:
+        registry: The registry.
+        name: The model.
+        version: The version.
+        to: A stage in any case, or an alias.
+        guards: What is asked for, besides the rules.
+        rules: The team's; those of the worktree's configuration where None.
+        archive_existing: Archive the versions that are in the stage.
+        reason: Why; the tags say it.
+        sign: Sign the tags, also where no rule asks for it.
+        dry_run: Check everything, and write nothing.
+
+    Raises:
+        PromotionRefused: A guard failed; all were checked, and nothing is written.
+        ResourceDoesNotExist: There is no such model or version.
+        InvalidParameterValue: The stage or alias can't be one.
+        InvalidState: There is no key to sign with.
+        CorruptData: The rules can't be read.
+    """
+    target = _to(to, archive_existing)
+    change = _Change(registry, name, target, "promote", rules, sign)
+    number = registry.version(name, version).version
+    asked = _asked(change, guards)
+    tests = _tests(Subject(registry, registry.state(name), number), asked, True)
+    with registry.writer.lock():
+        registry.version(name, number)  # it may have been deleted while the tests ran
+        found = _looked_at(change, number, asked, tests, archive_existing)
+        change.refuse(number, found.guards)
+        if not found.already and not dry_run:
+            moves = change.moves(registry.state(name), number, reason, found.guards)
+            entries = [r.entry() for r in found.guards if r.guard not in _SHOWN_BY_THE_TAG]
+            moves.give(target, number, archive_existing, guards=entries)
+            found.tags.extend(moves.tags)
+            registry.writer.tidy()
+    return found
+
+
+_SHOWN_BY_THE_TAG = (persons.WHO, persons.SIGNED)
+
+
+def _to(to: str, archive_existing: bool) -> Target:
+    target = target_named(to, new=True)
+    if archive_existing and target.name not in checks.ACTIVE_STAGES:
+        raise InvalidParameterValue(
+            f"No versions can be archived for {target}",
+            hint=f"{' and '.join(checks.ACTIVE_STAGES)} have versions that can; an alias names "
+            "one version only",
+        )
+    return target
+
+
+def _asked(change: _Change, guards: Guards | None) -> Guards:
+    asked = guards or Guards()
+    for rule in change.rules:
+        asked += rule.guards
+    return asked
+
+
+def _tests(subject: Subject, asked: Guards, run: bool) -> list[Result]:
+    if run:
+        return [run_tests(subject, command) for command in asked.tests]
+    return [Result(TESTS, command, None, "wasn't run") for command in asked.tests]
+
+
+def _looked_at(
+    change: _Change, number: int, asked: Guards, tests: list[Result], archive_existing: bool
+) -> Promotion:
+    """The promotion as of now, its guards checked."""
+    registry, target = change.registry, change.target
+    state = registry.state(change.name)
+    held = target.held(state)
+    others = [v for v in target.within(state) if v.number != number]
+    results = evaluate(Subject(registry, state, number), asked) + tests
+    results += change.allowed(state, number, archive_existing and bool(others))
+    return Promotion(
+        state.name,
+        number,
+        target,
+        change.doing,
+        held[0] if held else None,
+        results,
+        already=held is not None and held[0] == number and not (archive_existing and others),
+    )
+
+
+def demote(
+    registry: Registry,
+    name: str,
+    version: Any = None,
+    target: str | None = None,
+    *,
+    rules: Rules | None = None,
+    reason: str | None = None,
+    sign: bool = False,
+    dry_run: bool = False,
+) -> Promotion:
+    """Take a version out of a stage, or an alias off it.
+
+    Args:
+        registry: The registry.
+        name: The model.
+        version: The version; who holds the target where None.
+        target: The stage or alias; what the version has where None, if that is one thing.
+        rules: The team's; who may and signatures count, guards don't.
+        reason: Why; the tags say it.
+        sign: Sign the tags, also where no rule asks for it.
+        dry_run: Write nothing.
+
+    Raises:
+        PromotionRefused: This person may not, or can't sign; nothing is written.
+        ResourceDoesNotExist: There is no such model or version.
+        InvalidState: The version doesn't hold the target, or holds several things or none.
+    """
+    with registry.writer.lock():
+        state = registry.state(name)
+        given = None if version is None else registry.version(name, version).version
+        meant, number = _to_demote(state, given, target)
+        change = _Change(registry, name, meant, "demote", rules, sign)
+        results = change.allowed(state, number)
+        change.refuse(number, results)
+        done = Promotion(state.name, number, meant, "demote", number, results)
+        if not dry_run:
+            moves = change.moves(state, number, reason, results)
+            if meant.is_stage:
+                moves.leave_stages(number)
+            else:
+                moves.remove_alias(meant.name)
+            done.tags.extend(moves.tags)
+            registry.writer.tidy()
+    return done
+
+
+def _to_demote(state: ModelState, number: int | None, name: str | None) -> tuple[Target, int]:
+    """What is taken from which version."""
+    if name is None:
+        if number is None:
+            raise InvalidParameterValue(
+                "A version or what it is taken from must be given",
+                hint=f"mlgit demote {shlex.quote(state.name)} --from production",
+            )
+        held = targets_of(state, number)
+        if len(held) != 1:
+            has = ", ".join(map(str, held)) or "no stage and no alias"
+            raise InvalidState(
+                f"Version {number} of {state.name} has {has}",
+                hint="say what to take from it: --from NAME" if held else _who_has_what(state),
+            )
+        return held[0], number
+    target = target_named(name)
+    within = [version.number for version in target.within(state)]
+    held_by = target.held(state)
+    if held_by is None or (number is not None and number not in within):
+        lacks = "No version of {1} is" if number is None else "Version {0} of {1} isn't"
+        raise InvalidState(
+            f"{lacks.format(number, state.name)} {target}", hint=_who_has_what(state)
+        )
+    return target, held_by[0] if number is None else number
+
+
+def _who_has_what(state: ModelState) -> str:
+    held = [
+        f"version {number} is {', '.join(map(str, targets))}"
+        for number in state.versions
+        if (targets := targets_of(state, number))
+    ]
+    return "; ".join(held[-10:]) or "no version has a stage or an alias"
+
+
+def rollback(
+    registry: Registry,
+    name: str,
+    target: str,
+    *,
+    rules: Rules | None = None,
+    reason: str | None = None,
+    sign: bool = False,
+    dry_run: bool = False,
+) -> Promotion:
+    """Give a stage or an alias back to the version that held it before.
+
+    Done again, it goes further back. Versions that were deleted, or taken out of it by hand, are
+    passed over. Guards don't count: what held it once had passed them.
+
+    Args:
+        registry: The registry.
+        name: The model.
+        target: The stage or alias.
+        rules: The team's; who may and signatures count.
+        reason: Why; the tags say it.
+        sign: Sign the tags, also where no rule asks for it.
+        dry_run: Write nothing.
+
+    Raises:
+        PromotionRefused: This person may not, or can't sign; nothing is written.
+        ResourceDoesNotExist: There is no such model.
+        InvalidState: No version held it before.
+    """
+    meant = target_named(target)
+    with registry.writer.lock():
+        state = registry.state(name)
+        held = meant.held(state)
+        before = held_before(registry.history(name), state, meant)
+        if before is None:
+            since = f" before version {held[0]}" if held else ""
+            raise InvalidState(
+                f"No version of {name} that is still there was {meant}{since}",
+                hint=f"mlgit models history {shlex.quote(name)} tells which were; mlgit promote "
+                f"{shlex.quote(name)}@VERSION --to {meant} makes any so",
+            )
+        number, tag = before
+        change = _Change(registry, name, meant, "rollback", rules, sign)
+        results = change.allowed(state, number)
+        change.refuse(number, results)
+        found = Promotion(state.name, number, meant, "rollback", held[0] if held else None, results)
+        if not dry_run:
+            moves = change.moves(state, number, reason, results)
+            moves.give(meant, number, restores=tag)
+            if meant.is_stage and held is not None:
+                moves.leave_stages(held[0], because=moves.tags[0])
+            found.tags.extend(moves.tags)
+            registry.writer.tidy()
+    return found
