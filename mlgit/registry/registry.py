@@ -25,7 +25,7 @@ from mlgit.registry.state import NO_STAGE, ModelState
 from mlgit.registry.tags import DEREGISTER, Event, TagName
 from mlgit.registry.targets import Target
 from mlgit.registry.text import ModelText, VersionText, ref_of
-from mlgit.registry.writer import Writer
+from mlgit.registry.writer import Signer, Writer
 from mlgit.store import query, spelling
 from mlgit.store.gitstore import GitStore
 from mlgit.store.timeform import now_ms
