@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from mlgit import settings
@@ -62,23 +65,52 @@ def run_tests(subject: Subject, command: str) -> Result:
 
 def _run(command: str, folder: str, variables: dict[str, str], output: BinaryIO) -> int:
     """The exit status; minus the signal's number where one ended it."""
+    with _interrupts_wait() as interrupted:
+        try:
+            process = subprocess.Popen(
+                ["sh", "-c", command],
+                cwd=folder,
+                env=settings.with_changes(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise from_os_error(error, f"run {command!r}") from error
+        try:
+            interrupted()
+            return process.wait()
+        except BaseException:
+            _end(process)
+            raise
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait while a process is started: it would go on, and nobody would know it.
+
+    Yields:
+        To be called when it is known: from then on Ctrl-C is what it was, and one that came
+        meanwhile is raised.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and callable(before)
+    came: list[int] = []
+
+    def over() -> None:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
+
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        process = subprocess.Popen(
-            ["sh", "-c", command],
-            cwd=folder,
-            env=settings.with_changes(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise from_os_error(error, f"run {command!r}") from error
-    try:
-        return process.wait()
-    except BaseException:
-        _end(process)
-        raise
+        yield over
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -48,17 +48,16 @@ def signed_well(rules: Sequence[Rule], repo: Repository, sha: str, name: str) ->
         sha: The tag object.
         name: The tag's name.
     """
-    asked = dict.fromkeys(rule.signers for rule in rules if rule.signed)
+    asked = _asked(rules)
     if not asked:
         return []
     try:
         seen = signing.verify_tag(repo, sha, name)
     except MlgitException as error:
         seen = signing.Verification(False, problem=error.message, hint=error.hint)
+    by = " ".join(filter(None, (seen.signer, f"({seen.key})" if seen.key else "")))
     found = []
-    for signers in asked:
-        asks = "a good signature" if signers is None else "by " + ", ".join(signers)
-        by = " ".join(filter(None, (seen.signer, f"({seen.key})" if seen.key else "")))
+    for asks, signers in asked.items():
         if not seen.good:
             why = seen.problem + (f" ({seen.hint})" if seen.hint else "")
             found.append(Result(SIGNED, asks, False, why))
@@ -71,17 +70,28 @@ def signed_well(rules: Sequence[Rule], repo: Repository, sha: str, name: str) ->
 
 def will_sign(rules: Sequence[Rule], repo: Repository) -> list[Result]:
     """What can be said of the signature before there is one."""
-    found = []
-    for signers in dict.fromkeys(rule.signers for rule in rules if rule.signed):
-        asks = "a good signature" if signers is None else "by " + ", ".join(signers)
-        try:
+    asked = _asked(rules)
+    try:
+        if asked:
             signing.signer(repo)
-        except MlgitException as error:
-            why = error.message + (f" ({error.hint})" if error.hint else "")
-            found.append(Result(SIGNED, asks, False, why))
-        else:
-            found.append(Result(SIGNED, asks, None, "is seen when the tag is signed"))
-    return found
+    except MlgitException as error:
+        return [Result(SIGNED, asks, False, _why(error)) for asks in asked]
+    return [Result(SIGNED, asks, None, "is seen when the tag is signed") for asks in asked]
+
+
+def _asked(rules: Iterable[Rule]) -> dict[str, tuple[str, ...] | None]:
+    """Whose signatures rules ask for, by how that is said."""
+    return {
+        "a good signature"
+        if rule.signers is None
+        else "by " + ", ".join(rule.signers): rule.signers
+        for rule in rules
+        if rule.signed
+    }
+
+
+def _why(error: MlgitException) -> str:
+    return error.message + (f" ({error.hint})" if error.hint else "")
 
 
 def checking_signer(
@@ -100,7 +110,11 @@ def checking_signer(
     sign = signing.signer(repo)
 
     def signed(tag: Tag) -> Tag:
-        made = sign(tag)
+        try:
+            made = sign(tag)
+        except MlgitException as error:
+            refuse([Result(SIGNED, asks, False, _why(error)) for asks in _asked(rules)])
+            raise
         if wants_signature(rules):
             # An object that no ref names is nothing yet.
             sha = repo.objects.write("tag", format_tag(made))

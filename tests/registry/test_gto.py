@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import mlgit
 from mlgit import MlgitClient
 from mlgit.cli.main import cli
+from mlgit.registry.promotion import demote, promote, rollback
 from mlgit.store import spelling
 from mlgit.tracking.registered import registry_for
 
@@ -172,3 +173,36 @@ def test_a_version_that_mlflow_cannot_count_is_told(in_repo: Path, client: Mlgit
     assert client.search_model_versions() == []
     ((ref, problem),) = registry_for().problems()
     assert ref == "refs/tags/m@v0.1.0" and "whole numbers" in problem
+
+
+def test_gto_agrees_after_promotions(in_repo: Path, client: MlgitClient) -> None:
+    for uri in logged(4):
+        mlgit.register_model(uri, "Ecommerce Model")
+    registry, name = registry_for(), "Ecommerce Model"
+
+    def agree() -> None:
+        assert versions_by_gto(in_repo, name) == ours(client, name)
+
+    for number in (1, 2, 3):
+        promote(registry, name, number, "production", archive_existing=True)
+        promote(registry, name, number, "champion")
+        agree()
+    promote(registry, name, 4, "staging")
+    promote(registry, name, 4, "production")
+    agree()
+    for target in ("production", "champion", "production", "champion"):
+        rollback(registry, name, target)
+        agree()
+    demote(registry, name, target="champion")
+    agree()
+    assert rollback(registry, name, "production").version == 1
+    agree()
+    demote(registry, name, 1)
+    agree()
+    told = [row["ref"] for row in gto(in_repo, "history", "Ecommerce_x20Model", "--json")]
+    assert [event.tag for event in registry.history(name)] == told[::-1]
+    gto(in_repo, "assign", "Ecommerce_x20Model", "--version", "v4.0.0", "--stage", "champion")
+    assert client.get_model_version_by_alias(name, "champion").version == 4
+    promote(registry, name, 2, "champion")
+    assert rollback(registry, name, "champion").version == 4
+    agree()
