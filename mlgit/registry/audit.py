@@ -205,8 +205,9 @@ class _Model:
         yield from _failed(event, results)
 
     def _deregistered(self, event: Event) -> Iterator[Finding]:
-        state, number = self.state_before(event), event.name.number
-        if number is None or number not in state.versions:
+        number = event.name.number
+        state = self.state_before(event) if self.rules.rules else None
+        if state is None or number is None or number not in state.versions:
             return
         for target in targets_of(state, number):
             yield from self._persons(event, self.rules.of(self.names, target))
