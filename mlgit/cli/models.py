@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlgit.cli import errors, output, registered
+from mlgit.cli import errors, modelsverify, output, registered
 from mlgit.cli.context import MODEL, App
 from mlgit.cli.lazy import Group
 from mlgit.cli.modeldata import listed_json, listed_text, model_json, model_text, trial_text
@@ -32,7 +32,12 @@ def models() -> None:
     """
 
 
-for _command in (registered.history, registered.register, registered.delete):
+for _command in (
+    registered.history,
+    registered.register,
+    registered.delete,
+    modelsverify.verify,
+):
     models.add_command(_command)
 
 

@@ -117,6 +117,7 @@ def _mlmodel(app: App, registry: Registry, version: ModelVersion) -> Model | Non
 @click.option(
     "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of it; may be repeated."
 )
+@click.option("--sign", is_flag=True, help="Sign the version's tag, as git tag -s does.")
 @_JSON
 @click.pass_obj
 def register(
@@ -125,6 +126,7 @@ def register(
     name: str,
     description: str | None,
     tags: tuple[str, ...],
+    sign: bool,
     as_json: bool,
 ) -> None:
     """Make a model the next version of a registered one, which is made where there is none.
@@ -140,7 +142,7 @@ def register(
     checks.model_name(name)
     registry, (uri, _) = app.registry(), meant(app, source)
     run_id = Model.load(uri).run_id
-    made = registered.register(registry, name, uri, run_id, pairs(tags, "--tag"), description)
+    made = registered.register(registry, name, uri, run_id, pairs(tags, "--tag"), description, sign)
     tag = registry.changes(name)[-1].tag
     if as_json:
         app.out.json({"name": made.name, **registereddata.version_facts(made), "tag": tag})

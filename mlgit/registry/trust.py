@@ -121,10 +121,24 @@ def examine(
     except KeyError as error:
         raise Conflict(f"{found.name} was changed while it was looked at") from error
     tags = [_check(registry, event, claim.meant(event)) for event in needed]
-    asked = f"{found.name}@{alias}" if alias else f"{found.name}/{version or stage}"
+    asked = f"{found.name}@{alias or stage or f'v{version}'}"
     place = sources.place_of(registry, found)
     own = [event for event in needed if claim.meant(event) == found.version]
     return Report(asked, found, tags, place, _unnamed(own, found.name) or _unbound(place))
+
+
+def examine_meant(registry: Registry, text: str) -> Report:
+    """As ``examine``, of what a person means by ``NAME``, ``NAME@v3`` or ``NAME@alias``.
+
+    Args:
+        registry: The registry.
+        text: What was written. A name alone is its latest version.
+    """
+    name, which = sources.split_meant(registry, text)
+    if which is None:
+        return examine(registry, name, stage="latest")
+    number = sources.number_meant(which)
+    return examine(registry, name, number, alias=which if number is None else None)
 
 
 class _Claim:

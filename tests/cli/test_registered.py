@@ -379,3 +379,39 @@ def test_the_shell_completes_models(spawn, client, monkeypatch):
     assert _completed(spawn, monkeypatch, "mlgit models history fraud@c") == [
         "plain,fraud@champion"
     ]
+
+
+# -- signatures
+
+
+def test_register_signs_and_verify_checks(run, data, repo, three, client, ssh_keys):
+    ssh_keys.use(repo, ssh_keys.folder / "ada")
+    run("models", "register", f"runs:/{three[0]}/model", NAME, "--sign")
+    done = run("models", "verify", NAME)
+    assert done.stdout.splitlines()[0] == f"{NAME}@latest is version 4: good"
+    header, row = done.stdout.splitlines()[2:]
+    assert header.split() == ["tag", "signature", "signer", "key"]
+    tag, key = "Ecommerce_x20Model@v4.0.0", ssh_keys.fingerprint("ada")
+    assert row.split() == [tag, "good", "ada@example.com", key]
+    found = data("models", "verify", f"{NAME}@v4", "--json")
+    assert (found["good"], found["version"], found["run_id"]) == (True, 4, three[0])
+    assert found["tags"][0]["signer"] == "ada@example.com"
+
+
+def test_verify_says_what_isnt_good(run, data, repo, three, client, ssh_keys):
+    ssh_keys.use(repo, ssh_keys.folder / "ada")
+    mlgit.register_model(f"runs:/{three[0]}/model", NAME, sign=True)
+    client.set_registered_model_alias(NAME, "champion", 4)
+    done = run("models", "verify", f"{NAME}@champion", code=1)
+    assert done.stdout.splitlines()[0] == f"{NAME}@champion is version 4: not to be trusted"
+    assert "it isn't signed" in done.stdout.splitlines()[-1]
+    found = data("models", "verify", f"{NAME}@champion", "--json", code=1)
+    assert [tag["good"] for tag in found["tags"]] == [True, False]
+    assert found["tags"][1]["kind"] == ""
+    assert run("models", "verify", f"{NAME}@v1", code=1).stdout
+    assert "nothing not found" in run("models", "verify", "nothing", code=3).stderr
+    ssh_keys.use(repo, ssh_keys.make("eve"))
+    run("models", "register", f"runs:/{three[0]}/model", NAME, "--sign")
+    done = run("models", "verify", f"{NAME}@v5", code=1)
+    assert "isn't among those allowed to sign" in done.stdout
+    assert "put a line for it" in done.stderr

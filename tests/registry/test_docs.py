@@ -8,41 +8,56 @@ import subprocess
 import sys
 from pathlib import Path
 
+from signers import SshKeys
+
 import mlgit
 
 ROOT = Path(mlgit.__file__).parents[1]
-TEXT = (ROOT / "docs" / "registry.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "registry.md").read_text(encoding="utf-8")
+SIGNED = PAGE.split("\n## Signed\n")[1].split("\n## ")[0]
+TEXT = PAGE.replace(SIGNED, "")
 
 
-def test_the_tour_is_real(in_repo: Path, tmp_path: Path) -> None:
+def surroundings(tmp_path: Path) -> dict[str, str]:
+    """The environment of a person's shell, in which ``mlgit`` and ``python`` are these."""
     commands = tmp_path / "bin"
     commands.mkdir()
     for name, started in (("mlgit", "-m mlgit"), ("python", "")):
         (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {started} "$@"\n')
         (commands / name).chmod(0o755)
-    for name, program in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL):
-        (in_repo / name).write_text(program)
-    (rules,) = re.findall(r"```yaml\n# (\S+)\n(.*?)```", TEXT, re.DOTALL)
-    env = {
+    return {
         **os.environ,
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "PYTHONIOENCODING": "utf-8",
         "MLGIT_TRACKING_USERNAME": "ada",
     }
+
+
+def replay(text: str, folder: Path, env: dict[str, str]) -> int:
+    """Run the commands of a page, and see that they print what it says; how many they are."""
+    for name, program in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", text, re.DOTALL):
+        (folder / name).write_text(program)
     ran = 0
-    for block in re.findall(r"```(?:console|yaml)\n(.*?)```", TEXT, re.DOTALL):
-        if block.startswith(f"# {rules[0]}"):
-            (in_repo / rules[0]).parent.mkdir()
-            (in_repo / rules[0]).write_text(rules[1])
+    rules = re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.DOTALL)
+    for block in re.findall(r"```(?:console|yaml)\n(.*?)```", text, re.DOTALL):
+        for name, content in rules:
+            if block.startswith(f"# {name}\n"):
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(content)
         for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             done = subprocess.run(
-                ["sh", "-c", command], cwd=in_repo, env=env, capture_output=True, text=True
+                ["sh", "-c", command], cwd=folder, env=env, capture_output=True, text=True
             )
             assert done.returncode == 0, (command, done.stderr)
             assert _masked(done.stdout) == _masked(shown), command
             ran += 1
-    assert ran >= 16
+    return ran
+
+
+def test_the_tour_is_real(in_repo: Path, tmp_path: Path) -> None:
+    env = surroundings(tmp_path)
+    assert replay(TEXT, in_repo, env) >= 16
     others = [b for b in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if b[0] != "#"]
     assert len(others) == 2
     for program in others:
@@ -52,8 +67,17 @@ def test_the_tour_is_real(in_repo: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_signing_is_real(in_repo: Path, tmp_path: Path, ssh_keys: SshKeys) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (ssh_keys.folder / "ada").rename(home / ".ssh" / "id_ed25519")
+    (ssh_keys.folder / "ada.pub").rename(home / ".ssh" / "id_ed25519.pub")
+    assert replay(SIGNED, in_repo, {**surroundings(tmp_path), "HOME": str(home)}) == 7
+
+
 def _masked(text: str) -> list[str]:
     text = re.sub(r'"\d{4}-[^"]*Z"', '"TIME"', text)
+    text = re.sub(r"SHA256:\S+", "SHA256:KEY", text)
     text = re.sub(r"just now|\d+ seconds? ago|\d{4}-\d\d-\d\d [\d:]{8}", "TIME", text)
     text = re.sub(r"after \d+\.\d s", "after TIME", text)
     text = re.sub(r"\b[0-9a-f]{10}\b", "ID", text)

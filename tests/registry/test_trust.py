@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from signers import Keyring, SshKeys, run
+from signers import Keyring, SshKeys, reread, run
 
 import mlgit
 from mlgit import MlgitClient
@@ -27,7 +27,6 @@ from mlgit.git.signing import signer
 from mlgit.git.tags import Tag, format_tag, parse_tag
 from mlgit.registry.tags import format_message
 from mlgit.tracking import uri as tracking
-from mlgit.tracking.registered import registry_for
 
 Git = Callable[..., str]
 
@@ -47,12 +46,6 @@ def predicts(uri: str, verify: bool | None = True) -> Any:
     return mlgit.pyfunc.load_model(uri, verify=verify).predict([1.0])[0]
 
 
-def again() -> None:
-    """Have Git's configuration read anew, as by another process."""
-    tracking.close_all()
-    tracking._stores.clear()
-
-
 @pytest.fixture
 def signed(in_repo: Path, ssh_keys: SshKeys) -> MlgitClient:
     """Version 1 multiplies by 10, version 2 by 20; both are signed by Ada, who counts."""
@@ -64,13 +57,12 @@ def signed(in_repo: Path, ssh_keys: SshKeys) -> MlgitClient:
 
 def as_eve(repo: Path, keys: SshKeys) -> None:
     """Sign with a key from now on that nobody allowed."""
-    keys.use(repo, keys.folder / "eve" if (keys.folder / "eve").exists() else keys.make("eve"))
-    again()
+    keys.use(repo, keys.make("eve"))
 
 
 def make_tag(repo: Path, name: str, like: str, message: dict[str, Any], *, sign: bool) -> None:
     """A tag of the registry made by hand, on the commit of another."""
-    again()
+    reread()
     store = tracking.store_for()
     sha = store.repo.refs.read(f"refs/tags/{like}")
     assert sha
@@ -181,7 +173,7 @@ def test_a_revoked_key_doesnt_count(
 ) -> None:
     assert predicts("models:/m/1") == 10
     git(in_repo, "config", "gpg.ssh.revocationFile", str(ssh_keys.folder / "ada.pub"))
-    again()
+    reread()
     with pytest.raises(UntrustedModel, match="revoked"):
         predicts("models:/m/1")
 
@@ -247,7 +239,7 @@ def test_tags_signed_by_git_alone_count(signed: MlgitClient, in_repo: Path, git:
 def test_a_newer_alias_cant_be_taken_away_unsigned(signed: MlgitClient) -> None:
     signed.set_registered_model_alias("m", "champion", 1, sign=True)
     signed.set_registered_model_alias("m", "champion", 2, sign=True)
-    registry_for()  # takes the alias from version 2 alone, which leaves it to version 1
+    # It takes the alias from version 2 alone, which leaves it to version 1.
     make_tag(Path(), "m#champion!#3", "m@v2.0.0", {"event": "unassign", "version": 2}, sign=False)
     assert MlgitClient().get_model_version_by_alias("m", "champion").version == 1
     with pytest.raises(UntrustedModel, match="m#champion!#3, it isn't signed"):
@@ -295,7 +287,6 @@ def test_old_unsigned_tags_dont_matter(in_repo: Path, ssh_keys: SshKeys) -> None
     mlgit.register_model(log(5), "m")
     client.set_registered_model_alias("m", "champion", 1)
     client.transition_model_version_stage("m", 1, "Production")
-    again()
     ssh_keys.use(in_repo, ssh_keys.folder / "ada")
     mlgit.register_model(log(10), "m", sign=True)
     client.set_registered_model_alias("m", "champion", 2, sign=True)
@@ -315,7 +306,7 @@ def test_a_run_that_was_changed_later_doesnt_change_a_version(
     run_id = signed.get_model_version("m", 1).run_id
     log(666, run_id)
     assert predicts(f"runs:/{run_id}/model", verify=None) == 666
-    again()
+    reread()
     for verify in (True, False):
         assert predicts("models:/m/1", verify) == predicts("models:/m@champion", verify) == 10
     fetched = mlgit.pyfunc.load_model("models:/m/1", dst_path=str(in_repo / "there"), verify=True)
@@ -421,12 +412,12 @@ def test_a_clone_trusts_by_its_own_configuration(
 ) -> None:  # fmt: skip
     git(tmp_path, "clone", "-q", str(in_repo), "clone")
     clone = tmp_path / "clone"
-    again()
+    reread()
     monkeypatch.chdir(clone)
     with pytest.raises(UntrustedModel, match="allowedSignersFile isn't set"):
         predicts("models:/m/1")
     run("git", "-C", str(clone), "config", "gpg.ssh.allowedSignersFile", str(ssh_keys.allowed))
-    again()
+    reread()
     os.makedirs(clone / ".git" / "mlgit", exist_ok=True)
     shutil.copytree(
         in_repo / ".git" / "mlgit" / "objects", clone / ".git" / "mlgit" / "objects",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlgit.git import Repository
+from mlgit.tracking import uri
 
 
 def run(*command: str, data: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -19,6 +20,12 @@ def run(*command: str, data: str = "", check: bool = True) -> subprocess.Complet
     done = subprocess.run(command, input=data, text=True, capture_output=True, check=False)
     assert not check or done.returncode == 0, f"{command}: {done.stderr}"
     return done
+
+
+def reread() -> None:
+    """Have Git's configuration read anew, as by another process."""
+    uri.close_all()
+    uri._stores.clear()
 
 
 class SshKeys:
@@ -54,6 +61,7 @@ class SshKeys:
             ("gpg.ssh.allowedSignersFile", str(self.allowed)),
         ):
             run("git", "-C", str(repo), "config", name, value)
+        reread()
 
 
 @pytest.fixture
