@@ -48,21 +48,34 @@ def download_artifacts(
     dst_path: str | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    *,
+    verify: bool | None = None,
 ) -> str:
     """Write an artifact below a local folder and return where it is.
 
     Args:
-        artifact_uri: ``runs:/<run id>/<path>``, what ``get_artifact_uri()`` gives, or a
-            local path, which is returned as it is.
+        artifact_uri: ``runs:/<run id>/<path>``, what ``get_artifact_uri()`` gives,
+            ``models:/<name>/<version>`` or ``models:/<name>@<alias>``, or a local path, which is
+            returned as it is.
         run_id: Or the run,
         artifact_path: and the file or folder in it; all where none is given.
         dst_path: The folder, made if it isn't there; a new temporary one by default.
         tracking_uri: The repository; the current one by default.
         registry_uri: Accepted for MLflow's sake; the registry is in the same repository.
+        verify: Whether a registered model must be signed; the setting where None.
 
     Raises:
         ResourceDoesNotExist: There is no such artifact.
+        UntrustedModel: It must be signed, and isn't as it must be.
+        InvalidParameterValue: It can't be signed, and must be.
     """
+    if artifact_uri is not None and str(artifact_uri).startswith("models:") and run_id is None:
+        return _download_model(str(artifact_uri), dst_path, tracking_uri, verify)
+    if verify:
+        raise InvalidParameterValue(
+            "Only versions of registered models are signed, and can be verified",
+            hint="models:/<name>/<version> or models:/<name>@<alias>",
+        )
     run, path = _locate(artifact_uri, run_id, artifact_path)
     if dst_path is not None:
         os.makedirs(dst_path, exist_ok=True)
@@ -78,6 +91,26 @@ def download_artifacts(
     if os.path.isdir(path):
         return str(shutil.copytree(path, target, dirs_exist_ok=True))
     return str(shutil.copyfile(path, target))
+
+
+def _download_model(
+    uri: str, dst_path: str | None, tracking_uri: str | None, verify: bool | None
+) -> str:
+    """The files of a version of a registered model."""
+    from mlgit.registry import sources, trust
+    from mlgit.tracking.registered import registry_for
+
+    registry = registry_for(tracking_uri)
+    place = trust.place(registry, *sources.read_uri(uri), verify=verify)
+    if place.commit is None:
+        return download_artifacts(place.location, dst_path=dst_path, tracking_uri=tracking_uri)
+    run_id, path = _locate(place.location, None, None)
+    if dst_path is None:
+        import tempfile
+
+        dst_path = tempfile.mkdtemp(prefix="mlgit-")
+    store = registry.store
+    return os.path.abspath(store.download_artifacts(str(run_id), path, dst_path, place.commit))
 
 
 def list_artifacts(

@@ -97,14 +97,16 @@ def show_registered(app: App, registry: Registry, text: str, as_json: bool) -> N
 def _mlmodel(app: App, registry: Registry, version: ModelVersion) -> Model | None:
     """What a version's folder says of itself; None where it can't be read from here."""
     from mlgit.models import uris
-    from mlgit.models.folder import opened
+    from mlgit.models.mlmodel import Model
+    from mlgit.models.sources import source_at
+    from mlgit.registry.sources import place_of
 
-    location = registry.location(version.name, version.version)
+    place = place_of(registry, version)
     try:
-        if isinstance(uris.parse(location), uris.RemoteUri):
+        if isinstance(uris.parse(place.location), uris.RemoteUri):
             return None  # whoever asks for it may be asked for a password, and wait
-        with opened(location, store=app.open()) as folder:
-            return folder.model
+        data = source_at(place, app.open()).read("MLmodel")
+        return Model.from_bytes(data, f"MLmodel of {place.location}")
     except MlgitException as error:
         app.out.note(f"What it takes and gives isn't known: {one_line(error.message)}")
         return None

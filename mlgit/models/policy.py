@@ -1,11 +1,9 @@
-"""What a repository's settings say about loading models: whether they may run code that they
-hold, and whether registered ones must be signed.
-"""
+"""Whether loading a model may run code that the model holds."""
 
 from __future__ import annotations
 
 from mlgit import settings
-from mlgit.exceptions import CorruptData, NotARepository
+from mlgit.exceptions import NotARepository
 from mlgit.git import Repository
 
 
@@ -24,31 +22,7 @@ def allows_pickle(call: bool | None, repo: Repository | None = None) -> bool:
     from_environment = settings.allow_pickle()
     if from_environment is not None:
         return from_environment
-    return all(_settings("allow_pickle", True, repo))
-
-
-def verifies(call: bool | None, repo: Repository | None = None) -> bool:
-    """Whether a registered model must be signed: what the call says, the environment, the
-    repository.
-
-    Args:
-        call: What the call says; None where it says nothing.
-        repo: The repository that runs are in; the one in use where None.
-
-    Raises:
-        CorruptData: The repository's configuration can't be read.
-    """
-    if call is not None:
-        return bool(call)
-    from_environment = settings.verify_models()
-    if from_environment is not None:
-        return from_environment
-    return any(_settings("verify", False, repo))
-
-
-def _settings(key: str, default: bool, repo: Repository | None) -> list[bool]:
-    """What the team's configuration and the clone's own say under ``models``."""
-    from mlgit.store.configfile import read_section
+    from mlgit.store.configfile import read_flag
 
     if repo is None:
         from mlgit.tracking import uri
@@ -56,12 +30,5 @@ def _settings(key: str, default: bool, repo: Repository | None) -> list[bool]:
         try:
             repo = uri.store_for().repo
         except NotARepository:
-            return []
-    return [_setting(found, key, default) for found in read_section(repo, "models")]
-
-
-def _setting(models: dict[str, object], key: str, default: bool) -> bool:
-    value = models.get(key, default)
-    if not isinstance(value, bool):
-        raise CorruptData(f"models.{key} must be true or false in the repository's configuration")
-    return value
+            return True
+    return all(read_flag(repo, "models", "allow_pickle", True))

@@ -22,12 +22,12 @@ class Registry(Protocol):
     def check_name(self, name: str) -> None:
         """Raise where a model can't be registered under a name; called before it is saved."""
 
-    def resolve(self, uri: RegistryUri, verify: bool) -> Place:
+    def resolve(self, uri: RegistryUri, verify: bool | None) -> Place:
         """Where the folder is that a registered model is kept in.
 
         Args:
             uri: Names a version.
-            verify: Refuse it unless it is signed.
+            verify: Refuse it unless it is signed; the setting where None.
 
         Raises:
             ResourceDoesNotExist: There is no such model, version, stage or alias.
@@ -64,8 +64,8 @@ class _InUse:
 
         checks.model_name(name)
 
-    def resolve(self, uri: RegistryUri, verify: bool) -> Place:
-        from mlgit.registry import sources, trust
+    def resolve(self, uri: RegistryUri, verify: bool | None) -> Place:
+        from mlgit.registry import trust
 
         registry = registered.registry_for()
         if uri.version is None and uri.stage is None and uri.alias is None:
@@ -73,10 +73,7 @@ class _InUse:
                 f"models:/{uri.name} is the id of a logged model of MLflow 3's",
                 hint="load the model by runs:/<run id>/<path> or models:/<name>/<version>",
             )
-        asked = (registry, uri.name, uri.version, uri.stage, uri.alias)
-        if verify:
-            return trust.trusted(*asked)
-        return sources.place_of(registry, sources.version_asked(*asked))
+        return trust.place(registry, uri.name, uri.version, uri.stage, uri.alias, verify=verify)
 
     def register(
         self,

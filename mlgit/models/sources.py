@@ -22,7 +22,6 @@ from mlgit.exceptions import (
 )
 from mlgit.git import Repository
 from mlgit.models import registry, uris
-from mlgit.models.policy import verifies
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.copying import CHUNK
 from mlgit.objects.tree import find
@@ -93,8 +92,7 @@ def source_of(
     """
     meant = uris.parse(uri)
     if isinstance(meant, uris.RegistryUri):
-        must = verifies(verify, store.repo if store else None)
-        return _of_registry(registry.current().resolve(meant, must), store)
+        return source_at(registry.current().resolve(meant, verify), store)
     if verify:
         raise InvalidParameterValue(
             f"{os.fspath(uri)} can't be verified: only versions of registered models are signed",
@@ -109,7 +107,16 @@ def source_of(
     return RunSource(store or _store_in_use(), meant.run_id, meant.path)
 
 
-def _of_registry(place: Place, store: GitStore | None) -> Source:
+def source_at(place: Place, store: GitStore | None = None) -> Source:
+    """The folder of a version of a registered model.
+
+    Args:
+        place: Where it is.
+        store: The repository of runs; the one in use where None.
+
+    Raises:
+        ResourceDoesNotExist: It isn't there.
+    """
     meant = uris.parse(place.location)
     if place.commit is None or not isinstance(meant, uris.RunUri):
         return source_of(place.location, store, verify=False)

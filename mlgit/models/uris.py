@@ -131,7 +131,7 @@ def _registered(text: str) -> RegistryUri:
         raise _bad(text, hint)
     if not name or not rest or "/" in name:
         raise _bad(text, hint)
-    if rest.isascii() and rest.isdigit():
+    if re.match(r"^[0-9]{1,18}\Z", rest):
         return RegistryUri(unquote(name), version=int(rest))
     return RegistryUri(unquote(name), stage=unquote(rest))
 

@@ -164,23 +164,37 @@ def version_asked(
 
 
 def version_of(registry: Registry, uri: str) -> ModelVersion:
-    """The version that ``models:/<name>/<version or stage>`` or ``models:/<name>@<alias>`` names.
+    """The version that a ``models:/`` URI names.
 
     Raises:
         InvalidParameterValue: The URI doesn't parse, or there is no such alias or stage.
         ResourceDoesNotExist: There is no such model or version.
     """
+    return version_asked(registry, *read_uri(uri))
+
+
+def read_uri(uri: str) -> tuple[str, int | None, str | None, str | None]:
+    """The model, and the version, stage or alias of it, that a ``models:/`` URI names.
+
+    Args:
+        uri: ``models:/<name>/<version or stage>`` or ``models:/<name>@<alias>``.
+
+    Raises:
+        InvalidParameterValue: It doesn't parse.
+    """
     path = uri.partition(":")[2].strip("/")
     name, at, alias = path.rpartition("@")
     if at and "/" not in alias and name:
-        return registry.by_alias(unquote(name), unquote(alias))
+        return unquote(name), None, None, unquote(alias)
     name, _, rest = path.rpartition("/")
     if not name or not rest or "/" in name:
         raise InvalidParameterValue(
             f"{uri!r} names no registered model",
             hint="models:/<name>/<version>, models:/<name>/<stage> or models:/<name>@<alias>",
         )
-    return version_named(registry, unquote(name), unquote(rest))
+    if re.match(r"^[0-9]{1,18}\Z", rest):
+        return unquote(name), int(rest), None, None
+    return unquote(name), None, unquote(rest), None
 
 
 def version_named(registry: Registry, name: str, which: str) -> ModelVersion:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlgit import settings
 from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import Conflict, UntrustedModel
 from mlgit.git.secrets import mask_url
@@ -21,6 +22,7 @@ from mlgit.registry.sources import Place
 from mlgit.registry.state import ModelState, commits_of, version_meant
 from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event
 from mlgit.store import spelling
+from mlgit.store.configfile import read_flag
 
 if TYPE_CHECKING:
     from mlgit.registry.registry import Registry
@@ -66,6 +68,35 @@ class Report:
     def good(self) -> bool:
         """Whether signatures that count vouch for all of it."""
         return not self.problem and all(tag.good for tag in self.tags)
+
+
+def place(
+    registry: Registry,
+    name: str,
+    version: int | None = None,
+    stage: str | None = None,
+    alias: str | None = None,
+    *,
+    verify: bool | None = None,
+) -> Place:
+    """Where a version's files are; one that must be signed is looked at before.
+
+    Args:
+        registry, name, version, stage, alias: As for ``trusted``.
+        verify: Whether it must be signed; None for what the environment says, or the
+            configuration of the team and of the clone (``models: {verify: true}``).
+
+    Raises:
+        CorruptData: The configuration can't be read.
+        What ``trusted`` raises.
+    """
+    if verify is None:
+        verify = settings.verify_models()
+    if verify is None:
+        verify = any(read_flag(registry.index.repo, "models", "verify", False))
+    if verify:
+        return trusted(registry, name, version, stage, alias)
+    return sources.place_of(registry, sources.version_asked(registry, name, version, stage, alias))
 
 
 def trusted(
@@ -119,12 +150,19 @@ def examine(
     try:
         needed = claim.tags(version, stage, alias)
     except KeyError as error:
-        raise Conflict(f"{found.name} was changed while it was looked at") from error
+        raise _changed(name) from error
     tags = [_check(registry, event, claim.meant(event)) for event in needed]
+    again = sources.version_asked(registry, name, version, stage, alias)
+    if again.version != found.version:
+        raise _changed(name)
     asked = f"{found.name}@{alias or stage or f'v{version}'}"
     place = sources.place_of(registry, found)
     own = [event for event in needed if claim.meant(event) == found.version]
     return Report(asked, found, tags, place, _unnamed(own, found.name) or _unbound(place))
+
+
+def _changed(name: str) -> Conflict:
+    return Conflict(f"{name} was changed while it was looked at", hint="ask again")
 
 
 def examine_meant(registry: Registry, text: str) -> Report:
@@ -174,9 +212,8 @@ class _Claim:
         if (alias if alias is not None else str(stage)).lower() == "latest":
             above = [n for numbers in self._carried.values() for n in numbers if n > self._number]
             return [own.event, *self._gone(above)]
-        held = self._state.aliases.get(alias or "", {})
-        if alias is not None and self._number in held:
-            given = held[self._number]
+        if alias is not None and self._state.holder(alias) == self._number:
+            given = self._state.aliases[alias][self._number]
             later = self._moves(lambda e: e.alias == alias and e.order > given.order)
         elif alias is not None:  # a stage's name: who was put there last
             given = own.stages[checks.stage(alias)]

@@ -60,6 +60,30 @@ def read_section(repo: Repository, name: str) -> list[dict[str, Any]]:
     return [section for section in sections if section]
 
 
+def read_flag(repo: Repository, section: str, key: str, default: bool) -> list[bool]:
+    """What the team's configuration and this clone's own say of something that is on or off.
+
+    Args:
+        repo: The repository.
+        section: The section.
+        key: The key in it.
+        default: What a file says whose section lacks the key.
+
+    Returns:
+        What each file says that has the section.
+
+    Raises:
+        CorruptData: One says neither, or what ``read_section`` raises.
+        Unsupported: One is of a later version.
+    """
+    values = [found.get(key, default) for found in read_section(repo, section)]
+    if not all(isinstance(value, bool) for value in values):
+        raise CorruptData(
+            f"{section}.{key} must be true or false in the repository's configuration"
+        )
+    return values
+
+
 def read_committed(repo: Repository, commit: str) -> dict[str, Any]:
     """The team's configuration in a commit; errors are those of ``read_team``."""
     return _committed(repo, commit, commit[:10])

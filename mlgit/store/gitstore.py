@@ -314,13 +314,16 @@ class GitStore:
         bring(self.repo, self.objects, [found])
         return self.objects.read(found.sha256)
 
-    def download_artifacts(self, run_id: str, path: str, target: str) -> str:
+    def download_artifacts(
+        self, run_id: str, path: str, target: str, commit: str | None = None
+    ) -> str:
         """Write a file or folder of a run's artifacts below a local folder, verified.
 
         Args:
             run_id: The run.
             path: The artifact; "" for all.
             target: The folder; made if it isn't there.
+            commit: A commit of the run, to have them as of then.
 
         Returns:
             The path of what was written.
@@ -331,7 +334,7 @@ class GitStore:
                 written.
         """
         checked = validation.check_artifact_path(path)
-        found = self.artifact(run_id, checked)
+        found = self.artifact_of(commit, checked) if commit else self.artifact(run_id, checked)
         bring(self.repo, self.objects, [found] if isinstance(found, Entry) else found.values())
         # Its own name alone, not its folders', as in MLflow.
         top = os.path.join(target, checked.rsplit("/", 1)[-1]) if checked else target

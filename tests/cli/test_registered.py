@@ -415,3 +415,12 @@ def test_verify_says_what_isnt_good(run, data, repo, three, client, ssh_keys):
     done = run("models", "verify", f"{NAME}@v5", code=1)
     assert "isn't among those allowed to sign" in done.stdout
     assert "put a line for it" in done.stderr
+
+
+def test_show_tells_of_the_version_and_not_of_what_its_run_logged_since(run, data, three):
+    before = data("models", "show", f"{NAME}@v1", "--json")
+    with mlgit.start_run(run_id=three[0]):
+        mlgit.log_text(MLMODEL.replace("sklearn", "xgboost") % three[0], "model/MLmodel")
+    after = data("models", "show", f"{NAME}@v1", "--json")
+    assert "sklearn" in str(before) and "xgboost" not in str(after)
+    assert before == after

@@ -332,6 +332,19 @@ def test_an_expired_gpg_key_isnt_good(repo_dir: Path, keyring: Keyring) -> None:
     assert "expired" in found.problem
 
 
+def test_several_gpg_signatures_are_none(repo_dir: Path, keyring: Keyring, git: Git) -> None:
+    keys = [keyring.make(f"{name} <{name}@example.com>") for name in ("ada", "bob")]
+    repo = opened(repo_dir)
+    tag = Tag(str(repo.head().commit), "commit", "t", f"{repo.committer()} 1 +0000", MESSAGE)
+    both = [word for key in keys for word in ("-u", key)]
+    done = run("gpg", "--armor", "--detach-sign", *both, data=format_tag(tag).decode())
+    sha = repo.objects.write("tag", format_tag(replace(tag, signature=done.stdout)))
+    repo.refs.update("refs/tags/t", sha, None)
+    found = verified(repo_dir, "t")
+    assert not found.good and not git_says_good(repo_dir, "t")
+    assert "several signatures" in found.problem
+
+
 def test_gpg_errors_say_what_to_do(repo_dir: Path, keyring: Keyring, git: Git) -> None:
     with pytest.raises(InvalidState, match="can't sign as Ada <ada@example.com>") as error:
         make_tag(repo_dir)

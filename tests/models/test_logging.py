@@ -310,7 +310,7 @@ class Shelf:
         if name == "taken":
             raise ResourceAlreadyExists("The name is taken")
 
-    def resolve(self, uri: RegistryUri, verify: bool) -> Place:
+    def resolve(self, uri: RegistryUri, verify: bool | None) -> Place:
         return Place(self.sources[uri.name][(uri.version or 0) - 1])
 
     def register(

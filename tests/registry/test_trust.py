@@ -313,6 +313,29 @@ def test_a_run_that_was_changed_later_doesnt_change_a_version(
     assert fetched.predict([1.0]) == [10]
 
 
+def test_downloads_are_verified(signed: MlgitClient, in_repo: Path, tmp_path: Path) -> None:
+    log(666, signed.get_model_version("m", 1).run_id)
+    signed.set_registered_model_alias("m", "champion", 1, sign=True)
+    mlgit.register_model(log(30), "m")
+    download = mlgit.artifacts.download_artifacts
+    for uri in ("models:/m/1", "models:/m@champion"):
+        place = download(uri, verify=True)
+        assert mlgit.pyfunc.load_model(place).predict([1.0]) == [10]
+    assert download("models:/m/2", dst_path=str(tmp_path)) == str(tmp_path / "model")
+    with pytest.raises(UntrustedModel, match="it isn't signed"):
+        download("models:/m/3", verify=True)
+    signed.create_model_version("m", place)
+    assert download("models:/m/4") == place
+    with pytest.raises(InvalidParameterValue, match="can be verified"):
+        download(place, verify=True)
+    for digits, error in ((30, ResourceDoesNotExist), (5000, InvalidParameterValue)):
+        for ask in (download, predicts):
+            with pytest.raises(error):
+                ask("models:/m/" + "9" * digits)
+    with pytest.raises(InvalidParameterValue, match="names no registered model"):
+        download("models:/m")
+
+
 def test_a_version_of_another_runs_files_doesnt_count(signed: MlgitClient, in_repo: Path) -> None:
     first, second = (signed.get_model_version("m", n).run_id for n in (1, 2))
     said = {"model": "m", "version": 3, "source": f"runs:/{second}/model", "run_id": first}
