@@ -160,17 +160,15 @@ def _widest(pairs: list[tuple[str, str]]) -> int:
 
 
 def _commands(found: Overview, in_worktree: bool) -> list[tuple[str, str]]:
-    short = found.run.info.run_id[:8]
-    commands = []
-    if found.commit:
-        commit = found.commit[:12]
-        if in_worktree:
-            place = f"../{short}"
-            commands.append((f"git worktree add {place} {commit}", "the code as it ran"))
-        commands.append((f"git log {commit}", "the changes to this run, then the code's"))
-    if found.artifacts:
-        commands.append((f"mlgit artifacts download {short}", "the artifacts"))
-    return commands
+    from mlgit.review.steps import next_steps
+
+    return next_steps(
+        found.run.info.run_id,
+        found.commit,
+        in_worktree=in_worktree,
+        has_artifacts=bool(found.artifacts),
+        command=str(found.source.get("command") or ""),
+    )
 
 
 def _markdown(found: Overview) -> str:

@@ -30,6 +30,13 @@ class Row:
 PAGES = (
     Row("experiments", "Experiments", "experiments.index"),
     Row("runs", "Runs", "runs.index"),
+    Row("run"),
+    Row("artifacts"),
+    Row("code"),
+    Row("points"),
+    Row("live"),
+    Row("keys"),
+    Row("changes"),
     Row("login"),
 )
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from mlgit.server.history import Remembered
 from mlgit.server.options import Options
 from mlgit.store.gitstore import GitStore
 
@@ -21,12 +22,14 @@ class Site:
     Attributes:
         store: The repository that it shows.
         options: How it was started.
+        remembered: What charts were made of last.
         stopping: Set when the server ends, so that streams end too.
         streams: Counts the live streams that may still begin.
     """
 
     store: GitStore
     options: Options
+    remembered: Remembered = field(default_factory=Remembered)
     stopping: threading.Event = field(default_factory=threading.Event)
     streams: threading.Semaphore = field(init=False)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from markupsafe import Markup, escape
 
 from mlgit import __version__
@@ -19,7 +20,7 @@ from mlgit.store.timeform import to_iso
 
 def register(app: Flask) -> None:
     """Give an app's templates their words."""
-    filters = (number, size, duration, plural, shown, moment, short)
+    filters = (number, size, duration, plural, shown, moment, short, is_text, shell)
     app.jinja_env.filters.update({function.__name__: function for function in filters})
     app.jinja_env.finalize = _encodable
     app.jinja_env.globals["csrf_field"] = csrf_field
@@ -35,6 +36,20 @@ def short(value: object, limit: int = 60) -> str:
     """The same, cut if it is long."""
     text = shown(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8, so that an address can hold it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shell(text: str) -> str:
+    """A text as one word of a command."""
+    return shlex.quote(shown(text))
 
 
 def moment(milliseconds: int | None) -> Markup:
@@ -72,7 +87,7 @@ def _context() -> dict[str, Any]:
     repo = site().store.repo
     return {
         "menu": menu,
-        "here": (request.endpoint or "").partition(".")[0],
+        "here": g.get("section") or (request.endpoint or "").partition(".")[0],
         "has_page": known.__contains__,
         "repository": (repo.worktree or repo.git_dir).rstrip("/").rsplit("/", 1)[-1],
         "may_write": site().options.allow_write,

@@ -334,6 +334,21 @@ def read(folder: str, name: str, consumed: int = 0) -> Journal:
     return journal
 
 
+def is_written(folder: str, name: str) -> bool:
+    """Whether a journal's writer is alive, told without reading more than its first line."""
+    found = Journal(name)
+    try:
+        with open(f"{folder}/{name}", "rb") as f:
+            found.modified = os.fstat(f.fileno()).st_mtime_ns // 1_000_000
+            locked = _is_locked(f.fileno())
+            head = _parse_line(f.readline(1 << 16).rstrip(b"\n"))
+    except OSError:
+        return False
+    if head is not None and head[0] == "open" and isinstance(head[1], dict):
+        found.opening = head[1]
+    return _is_alive(found, locked)
+
+
 def _check_opening(opening: dict[str, Any], path: str) -> None:
     if opening.get("format", FORMAT) > FORMAT:
         raise Unsupported(

@@ -263,6 +263,30 @@ def parse_history(data: bytes, name: str) -> list[Point]:
         raise CorruptData(f"{name} has a line that isn't a point: {error}") from error
 
 
+def history_columns(data: bytes, name: str) -> tuple[Any, Any, Any]:
+    """A history file's steps, times and values as NumPy's arrays of floats, for charts.
+
+    Several times as fast as ``parse_history``; steps beyond 2**53 lose their last digits.
+
+    Raises:
+        CorruptData: A line isn't a point.
+    """
+    import numpy as np
+
+    if data.startswith(HISTORY_HEADER):
+        body = data[len(HISTORY_HEADER) :]
+        # What doesn't parse ends it early (a later NumPy will raise); the count tells.
+        try:
+            flat = np.fromstring(body.replace(b"\n", b",").decode("ascii", "replace"), sep=",")
+        except ValueError:
+            flat = np.empty(0)
+        if flat.size == 3 * body.count(b"\n") and body.endswith(b"\n"):
+            return flat[0::3], flat[1::3], flat[2::3]
+    points = parse_history(data, name)
+    columns = np.array([tuple(map(float, point)) for point in points]).reshape(-1, 3)
+    return columns[:, 0], columns[:, 1], columns[:, 2]
+
+
 def last_of(points: list[Point]) -> Point:
     """The last point of a metric, by step, time and value."""
     return max(points, key=Point.rank)

@@ -1,0 +1,113 @@
+// One chart: series of points drawn by uPlot (a global, from vendor/uplot).
+
+const COLOURS = [
+  ["#1f7a63", "#5fd0b0"], ["#c2571a", "#f4a26b"], ["#4a5fc1", "#98a8ff"], ["#a8327a", "#f08cc8"],
+  ["#7a6a00", "#d8c64a"], ["#2277a8", "#74c4f0"], ["#8a3fc0", "#c79bff"], ["#6b5344", "#c9ab96"],
+];
+
+export function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** The colour of the n-th series, for the theme in use. */
+export function colour(n) {
+  return COLOURS[n % COLOURS.length][isDark() ? 1 : 0];
+}
+
+function shown(value) {
+  if (value === null || value === undefined) return "–";
+  return String(Number(value.toPrecision(6)));
+}
+
+/** A step, seconds since the start, or a time, as the axis counts them. */
+function place(value, axis) {
+  if (axis === "time") return new Date(value * 1000).toLocaleString();
+  if (axis === "relative") return value < 120 ? `${shown(value)} s` : `${shown(value / 60)} min`;
+  return shown(value);
+}
+
+/** The series of points on common x, as uPlot takes them. */
+function tables(series) {
+  const found = [];
+  for (const one of series) {
+    found.push([one.x, one.y]);
+    if (one.smooth) found.push([one.x, one.smooth]);
+  }
+  return found.length === 1 ? found[0] : window.uPlot.join(found);
+}
+
+function lines(series) {
+  const found = [];
+  series.forEach((one, n) => {
+    const stroke = colour(n);
+    const points = { show: one.count < 40 && !one.smooth, size: 5, fill: stroke };
+    // Reduced points are joined over none that are missing: a gap is what was no number.
+    found.push({ label: one.label, stroke: one.smooth ? `${stroke}59` : stroke, width: one.smooth ? 1 : 1.5, points, spanGaps: series.length > 1 });
+    if (one.smooth) found.push({ label: `${one.label}, smoothed`, stroke, width: 2, points: { show: false }, spanGaps: series.length > 1 });
+  });
+  return found;
+}
+
+/**
+ * Draw a chart, anew where there is one.
+ * @param {HTMLElement} box - Where: an element with a height.
+ * @param {Object[]} series - ``{label, x, y, smooth, count}`` each.
+ * @param {Object} how - ``axis`` ("step", "time" or "relative"), ``logX``, ``logY``, ``says``
+ *   (the element that tells what is under the pointer).
+ * @returns {uPlot} The chart.
+ */
+export function draw(box, series, how) {
+  box.uplot?.destroy();
+  box.replaceChildren();
+  const style = getComputedStyle(document.documentElement);
+  const css = (name) => {
+    box.style.color = `var(${name})`;
+    return getComputedStyle(box).color;
+  };
+  const [text, grid] = [css("--faint"), css("--line")];
+  box.style.color = "";
+  const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: `12px ${style.fontFamily || "sans-serif"}` };
+  const options = {
+    width: box.clientWidth || 400,
+    height: box.clientHeight || 240,
+    scales: {
+      x: { time: how.axis === "time", distr: how.logX ? 3 : 1 },
+      y: { distr: how.logY ? 3 : 1 },
+    },
+    axes: [
+      how.axis === "time" ? { ...axis, size: 44 } : { ...axis, size: 34, values: (_, found) => found.map((v) => (v === null ? "" : how.axis === "relative" ? place(v, "relative") : shown(v))) },
+      { ...axis, size: 62, values: (_, found) => found.map((v) => (v === null ? "" : shown(v))) },
+    ],
+    series: [{}, ...lines(series)],
+    legend: { show: false },
+    cursor: { points: { size: 7 }, drag: { x: true, y: false } },
+    hooks: { setCursor: [(chart) => tell(chart, how)] },
+  };
+  const data = positive(tables(series), how);
+  box.uplot = new window.uPlot(options, data, box);
+  return box.uplot;
+}
+
+/** On a logarithmic axis there is nothing at zero and below. */
+function positive(data, how) {
+  const [x, ...rest] = data;
+  const keep = how.logX ? x.map((v) => v > 0) : null;
+  const cut = (values) => (keep ? values.filter((_, at) => keep[at]) : values);
+  const up = (values) => (how.logY ? values.map((v) => (v > 0 ? v : null)) : values);
+  return [cut(x), ...rest.map((values) => up(cut(values)))];
+}
+
+function tell(chart, how) {
+  if (!how.says) return;
+  const at = chart.cursor.idx;
+  if (at === null || at === undefined) {
+    how.says.textContent = how.rest || "";
+    return;
+  }
+  const values = chart.series.slice(1).map((one, n) => {
+    const value = shown(chart.data[n + 1][at]);
+    return chart.series.length > 2 ? `${one.label}: ${value}` : value;
+  });
+  how.says.textContent = `${place(chart.data[0][at], how.axis)}: ${values.join(" · ")}`;
+}

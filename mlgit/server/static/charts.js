@@ -1,0 +1,169 @@
+// The charts of a page: fetched when they come into view, drawn again when the controls change.
+// Each is a ``figure.chart`` with ``data-key`` and ``data-runs`` (ids, with spaces between).
+
+import { draw } from "./chart.js";
+import { follow } from "./live.js";
+
+const controls = document.getElementById("chart-state");
+const figures = [...document.querySelectorAll("figure.chart")];
+// Above this a live chart is fetched anew, reduced, instead of growing on.
+const MOST_LIVE = 6000;
+
+/** The controls' state, which the address holds too. */
+function state() {
+  const form = new FormData(controls);
+  return { x: form.get("x"), smooth: Number(form.get("smooth")), logX: form.has("logx"), logY: form.has("logy"), find: form.get("find").trim().toLowerCase() };
+}
+
+function restore() {
+  const given = new URLSearchParams(location.search);
+  for (const input of controls.elements) {
+    if (!given.has(input.name)) continue;
+    if (input.type === "checkbox") input.checked = given.get(input.name) === "1";
+    else input.value = given.get(input.name);
+  }
+}
+
+function remember() {
+  const url = new URL(location);
+  for (const input of controls.elements) {
+    const value = input.type === "checkbox" ? (input.checked ? "1" : "") : input.value;
+    const usual = { x: "step", smooth: "0" }[input.name] ?? "";
+    if (value === usual) url.searchParams.delete(input.name);
+    else url.searchParams.set(input.name, value);
+  }
+  history.replaceState(null, "", url);
+  controls.querySelector("output").textContent = controls.elements.smooth.value;
+}
+
+/** Fetch what several figures draw, in one request. */
+async function load(some) {
+  const how = state();
+  const query = new URLSearchParams({ x: how.x, points: Math.min(2000, Math.round(some[0].clientWidth * 2) || 800) });
+  if (how.smooth) query.set("smooth", how.smooth);
+  if (how.logX) query.set("log", "1");
+  for (const run of new Set(some.flatMap((figure) => figure.dataset.runs.split(" ")))) query.append("run", run);
+  for (const figure of some) query.append("key", figure.dataset.key);
+  try {
+    const answer = await fetch(`${controls.dataset.points}?${query}`, { headers: { Accept: "application/json" } });
+    const found = await answer.json();
+    if (!answer.ok) throw new Error(found.error);
+    for (const figure of some) {
+      figure.series = found.series.filter((one) => one.key === figure.dataset.key);
+      for (const one of figure.series) one.label = one.name;
+      paint(figure);
+    }
+  } catch (error) {
+    for (const figure of some) figure.querySelector(".says").textContent = `It can't be drawn: ${error.message}`;
+  }
+}
+
+function paint(figure) {
+  const how = state();
+  const box = figure.querySelector(".plot");
+  const says = figure.querySelector(".says");
+  const total = figure.series.reduce((sum, one) => sum + one.count, 0);
+  const odd = figure.series.reduce((sum, one) => sum + one.odd, 0);
+  const last = figure.series.at(-1);
+  const end = last?.y.at(-1);
+  const rest = `${total} ${total === 1 ? "point" : "points"}${odd ? `, ${odd} of them not finite` : ""}${figure.series.length === 1 && end !== null && end !== undefined ? ` · last ${Number(end.toPrecision(6))}` : ""}`;
+  says.textContent = rest;
+  box.setAttribute("aria-label", `Chart of ${figure.dataset.key}: ${rest}`);
+  draw(box, figure.series, { axis: how.x, logX: how.logX, logY: how.logY, says, rest });
+  figure.dataset.drawn = "1";
+}
+
+let waiting = [];
+const seen = new Set();
+function want(figure) {
+  if (!waiting.length) {
+    // All that come into view together are fetched together, some at a time.
+    setTimeout(() => {
+      const all = waiting;
+      waiting = [];
+      while (all.length) load(all.splice(0, 6));
+    }, 20);
+  }
+  waiting.push(figure);
+}
+
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting || seen.has(target)) continue;
+    seen.add(target);
+    want(target);
+  }
+}, { rootMargin: "200px" });
+
+function reload() {
+  seen.clear();
+  watcher.disconnect();
+  for (const figure of figures) watcher.observe(figure);
+}
+
+function find() {
+  const text = state().find;
+  for (const figure of figures) figure.hidden = !figure.dataset.key.toLowerCase().includes(text);
+}
+
+/** A point that was just logged, at the end of what is drawn. */
+function add(figure, run, points) {
+  const one = figure.series?.find((found) => found.run === run);
+  if (!one) return want(figure);
+  if (one.x.length + points.length > MOST_LIVE) return want(figure);
+  const how = state();
+  for (const [step, time, value] of points) {
+    const x = how.x === "step" ? step : how.x === "time" ? time / 1000 : (time - Number(figure.dataset.began || time)) / 1000;
+    const y = typeof value === "number" ? value : null;
+    if (one.x.length && x <= one.x.at(-1)) {
+      // Fetched already, between the stream's beginning and now; else it goes in between.
+      if (one.x.some((at, n) => at === x && one.y[n] === y)) continue;
+      if (x < one.x.at(-1)) return want(figure);
+    }
+    one.x.push(x);
+    one.y.push(y);
+    one.smooth?.push(y === null ? one.smooth.at(-1) ?? null : how.smooth * (one.smooth.at(-1) ?? y) + (1 - how.smooth) * y);
+    one.count += 1;
+    one.odd += y === null ? 1 : 0;
+  }
+  return paint(figure);
+}
+
+if (controls) {
+  restore();
+  remember();
+  find();
+  let timer = 0;
+  controls.addEventListener("submit", (event) => event.preventDefault());
+  controls.addEventListener("input", (event) => {
+    remember();
+    if (event.target.name === "find") return find();
+    if (event.target.name === "logy") return figures.filter((figure) => figure.series).forEach(paint);
+    clearTimeout(timer);
+    timer = setTimeout(reload, 120);
+  });
+  document.addEventListener("themechange", () => figures.filter((figure) => figure.series).forEach(paint));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => figures.filter((figure) => figure.series).forEach(paint));
+  addEventListener("resize", () => figures.forEach((figure) => {
+    const box = figure.querySelector(".plot");
+    box.uplot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+  }));
+  reload();
+}
+
+const going = document.querySelector("[data-going][data-live]");
+if (going) {
+  follow(going.dataset.live, {
+    metrics: ({ run, points }) => {
+      let isNew = false;
+      for (const [key, found] of Object.entries(points)) {
+        const figure = figures.find((one) => one.dataset.key === key);
+        if (!figure) isNew = true;
+        else if (seen.has(figure)) add(figure, run, found);
+      }
+      if (isNew) location.reload();
+    },
+    missed: reload,
+    ended: () => location.reload(),
+  });
+}
