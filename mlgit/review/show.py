@@ -22,6 +22,7 @@ _MAX_VALUE = 60
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
+_HIDDEN_IN_LINES = re.compile(r"(?![\n\t])" + _HIDDEN.pattern)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Table:
 def visible(text: str) -> str:
     """Text on one line that can only be seen: what isn't printable as escapes."""
     return _HIDDEN.sub(_escape, text)
+
+
+def visible_lines(text: str) -> str:
+    """Text on several lines, as code is: line ends and tabs stay, what can't be seen is an escape."""
+    return _HIDDEN_IN_LINES.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask
 from jinja2 import StrictUndefined
+from werkzeug.routing import PathConverter
 
 from mlgit.server import pages, problems, protection, words
 from mlgit.server.options import Options
@@ -14,6 +15,12 @@ from mlgit.server.site import Site, put_site
 from mlgit.store.gitstore import GitStore
 
 MAX_BODY = 256 * 1024
+
+
+class _AnyPath(PathConverter):
+    """A path that may hold line ends, as file names may."""
+
+    regex = "(?s:[^/].*?)"
 
 
 def create_app(store: GitStore, options: Options | None = None) -> Flask:
@@ -41,6 +48,7 @@ def create_app(store: GitStore, options: Options | None = None) -> Flask:
     )
     jinja: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True}
     app.jinja_options = {**app.jinja_options, **jinja, "lstrip_blocks": True}
+    app.url_map.converters["path"] = _AnyPath
     put_site(app, Site(store, options))
     protection.protect(app)
     problems.register(app)

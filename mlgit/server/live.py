@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, abort, g, request, stream_with_context
+from flask import Blueprint, Response, abort, g, request
 
 from mlgit.entities import RunStatus
 from mlgit.server.site import Site, site
@@ -57,7 +57,7 @@ def events() -> Response:
         g.hint = "close other pages of going runs, or reload this one by hand"
         abort(503, "As many pages as this server takes are watching going runs already")
     try:
-        body = stream_with_context(_Stream(here, followed))
+        body = _Stream(here, followed)
     except BaseException:
         here.streams.release()
         raise

@@ -12,6 +12,8 @@ from itertools import count
 
 from markupsafe import Markup, escape
 
+from mlgit.review.show import visible_lines
+
 _MOST = 200_000
 # Of one paragraph: what is longer is no prose, and searching it for marks takes its square.
 _LONGEST = 10_000
@@ -34,7 +36,7 @@ def to_html(text: str) -> Markup:
     Args:
         text: Anybody's text; what isn't Markdown is shown as it is.
     """
-    lines = text[:_MOST].replace("\r\n", "\n").replace("\0", "").split("\n")
+    lines = visible_lines(text[:_MOST].replace("\r\n", "\n")).split("\n")
     return Markup("\n".join(_blocks(lines, 0)))
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote, urljoin
 
 import pytest
 from flask.testing import FlaskClient
@@ -10,6 +16,7 @@ from flask.testing import FlaskClient
 from mlgit.exceptions import InvalidParameterValue
 from mlgit.server.options import options_for
 from mlgit.server.protection import is_local_path
+from mlgit.store.gitstore import GitStore
 
 TOKEN = "a-token-of-enough-letters"
 HTML = {"Accept": "text/html"}
@@ -144,3 +151,345 @@ def test_traversal_out_of_the_static_files(client: FlaskClient, path: str) -> No
     answer = client.get(f"/static/{path}", follow_redirects=True)
     assert answer.status_code in (400, 404), path
     assert "create_app" not in answer.text and "root:" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "..%2f..%2fetc%2fpasswd"]
+    + ["%252e%252e%252fetc%252fpasswd", "%25252e%25252e%25252fetc", "..%5c..%5cetc", "a/../../x"]
+    + ["//etc/passwd", "%2fetc%2fpasswd", "C:%5cwindows", "a%00.txt", "..", ".", "%u002e%u002e"],
+)
+def test_traversal_out_of_the_artifacts_and_the_code(
+    client: FlaskClient, make_run: Callable[..., str], path: str
+) -> None:
+    run = make_run(artifacts={"a.txt": b"a"})
+    for page in ("file", "artifacts", "frame", "code"):
+        answer = client.get(f"/runs/{run}/{page}/{path}", follow_redirects=True)
+        assert "root:" not in answer.text
+        # "." and ".." at the end may lead to a folder's own page, as in every browser.
+        assert answer.status_code in (400, 404) or "Overview" in answer.text, (page, path)
+
+
+def test_traversal_by_a_link_that_was_logged(
+    client: FlaskClient, store: GitStore, tmp_path: Path, outside: Path
+) -> None:
+    folder = tmp_path / "logged"
+    folder.mkdir()
+    (folder / "dir").mkdir()
+    (folder / "a.txt").write_text("a")
+    record = store.runs.create("0", owner=True)
+    store.log_artifacts(record.run_id, str(folder))
+    # After it was logged: what is served are the bytes of then, wherever names lead now.
+    (folder / "a.txt").unlink()
+    (folder / "a.txt").symlink_to(outside)
+    (folder / "dir").rmdir()
+    (folder / "dir").symlink_to(outside.parent)
+    assert client.get(f"/runs/{record.run_id}/file/a.txt").data == b"a"
+    assert client.get(f"/runs/{record.run_id}/file/dir/secret.txt").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "run_id", ["..", "%2e%2e%2f%2e%2e", "a" * 32, "x' OR 1=1 --", "%00", "../refs"]
+)
+def test_traversal_and_injection_by_a_run_id(client: FlaskClient, run_id: str) -> None:
+    pages = ("", "/charts", "/artifacts/", "/file/x", "/code/", "/changes", "/environment")
+    for page in pages:
+        answer = client.get(f"/runs/{run_id}{page}", follow_redirects=True)
+        assert answer.status_code in (200, 400, 404), page
+        assert answer.status_code != 200 or "No runs yet" in answer.text
+    for path in ("/api/points", "/api/live"):
+        assert client.get(path, query_string={"run": run_id}).status_code in (400, 404)
+
+
+# -- cross-site requests
+
+WRITES = ("star", "note", "name", "tags", "stage", "bring/a.txt")
+
+
+def test_every_write_is_known_to_these_tests(client: FlaskClient) -> None:
+    rules = client.application.url_map.iter_rules()
+    found = {rule.rule for rule in rules if rule.methods - {"GET", "HEAD", "OPTIONS"}}
+    known = {f"/runs/<run_id>/{name.replace('a.txt', '<path:path>')}" for name in WRITES}
+    assert found == known | {"/login"}
+
+
+def _states(store: GitStore, run: str) -> object:
+    return store.runs.find_ref(run)
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_nothing_is_written_unless_it_was_allowed(
+    open_app: Open, csrf: Csrf, store: GitStore, make_run: Callable[..., str], name: str
+) -> None:
+    run = make_run(artifacts={"a.txt": b"a"})
+    before = _states(store, run)
+    client = open_app()
+    data = {"csrf": csrf(client), "name": "other", "note": "n", "key": "k", "value": "v"}
+    answer = client.post(f"/runs/{run}/{name}", data=data, headers={"Origin": "http://localhost"})
+    assert answer.status_code == 403 and "only reads" in answer.text
+    assert _states(store, run) == before
+    reader = open_app(token=TOKEN)
+    header = {"Authorization": f"Bearer {TOKEN}"}
+    assert reader.post(f"/runs/{run}/{name}", data=data, headers=header).status_code == 403
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_csrf_from_another_site_changes_nothing(
+    open_app: Open, csrf: Csrf, store: GitStore, make_run: Callable[..., str], name: str
+) -> None:
+    run = make_run(artifacts={"a.txt": b"a"})
+    before = _states(store, run)
+    client = open_app(allow_write=True)
+    token = csrf(client)
+    ours = {"Origin": "http://localhost"}
+    for data, headers in (
+        ({"csrf": token}, {"Origin": "http://evil.example"}),
+        ({"csrf": token}, {"Origin": "null"}),
+        ({"csrf": token}, {"Origin": "http://localhost.evil.example"}),
+        ({"csrf": token}, {"Origin": "http://localhost:81"}),
+        ({"csrf": token}, {}),
+        ({"csrf": token}, {"Sec-Fetch-Site": "same-site"}),
+        ({"csrf": token + "x"}, ours),
+        ({"csrf": ""}, ours),
+        ({}, ours),
+    ):
+        more = {"name": "other", "note": "n", "key": "k", "value": "v"}
+        answer = client.post(f"/runs/{run}/{name}", data={**more, **data}, headers=headers)
+        assert answer.status_code in (400, 403), (data, headers)
+    assert client.get(f"/runs/{run}/{name}").status_code in (404, 405)
+    assert _states(store, run) == before
+    stranger = client.application.test_client()  # another browser's token
+    answer = stranger.post(f"/runs/{run}/{name}", data={"csrf": token}, headers=ours)
+    assert answer.status_code == 400
+
+
+def test_a_form_of_ours_writes(
+    open_app: Open, csrf: Csrf, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    run = make_run("before")
+    client = open_app(allow_write=True)
+    page = client.get(f"/runs/{run}").text
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert token
+
+    def send(what: str, **data: str) -> None:
+        form = {"csrf": token[1], **data}
+        answer = client.post(
+            f"/runs/{run}/{what}", data=form, headers={"Origin": "http://localhost"}
+        )
+        assert answer.status_code == 303 and answer.location == f"/runs/{run}", answer.text
+
+    send("star")
+    send("note", note="a\r\nb", next="//evil.example")
+    send("name", name="after")
+    send("tags", key="k", value="v")
+    send("stage")
+    record = store.runs.record(run)
+    assert record.run_name == "after" and record.lifecycle_stage == "deleted"
+    assert record.tags == {"mlgit.starred": "true", "mlflow.note.content": "a\nb", "k": "v"}
+    send("stage")
+    send("star")
+    send("tags", key="k")
+    assert "k" not in store.runs.record(run).tags
+    assert "mlgit.starred" not in store.runs.record(run).tags
+
+
+# -- stored markup
+
+PAYLOADS = [
+    "<script>PWNED()</script>",
+    '"><img src=x onerror=PWNED()>',
+    "'><svg onload=PWNED()>",
+    "javascript:PWNED()",
+    "{{7*7}}{% PWNED %}",
+    "</title></textarea></style><script>PWNED()</script>",
+    "<!--<script>PWNED()",
+    "data:text/html,<script>PWNED()</script>",
+    "\u202eevil\u2066",
+    '[x](javascript:PWNED()) ![y](x" onerror=PWNED())',
+    "` onmouseover=PWNED() `",
+]
+
+
+class _Reader(HTMLParser):
+    """What a browser would make of a page: its elements and their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.typed = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.attributes += [(tag, name, value) for name, value in found.items()]
+        self.typed = tag == "textarea"
+        if tag == "script":
+            self.scripts.append(found.get("src", "inline"))
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self.typed else data
+
+
+def _check(page: str, where: str) -> None:
+    reader = _Reader()
+    reader.feed(page)
+    assert all(src.startswith("/static/") for src in reader.scripts), where
+    for tag, name, value in reader.attributes:
+        assert not name.startswith("on") and name not in ("style", "srcdoc"), (where, tag, name)
+        if name in ("href", "src", "action", "formaction"):
+            local = value.startswith(("/", "#", "?")) and not value.startswith("//")
+            assert local or value.startswith(("http://", "https://", "mailto:")), (where, value)
+    assert "PWNED()</script>" not in page and "49{%" not in page, where
+    assert "\u202e" not in reader.text, where
+
+
+def _walk(client: FlaskClient, start: str) -> int:
+    """Every page that is reached by links, each looked at."""
+    seen, pending = {start}, [start]
+    while pending:
+        path = pending.pop()
+        answer = client.get(path)
+        assert answer.status_code in (200, 302), (path, answer.status_code)
+        if answer.status_code == 302 or answer.mimetype != "text/html":
+            continue
+        if "/frame/" not in path:
+            _check(answer.text, path)
+        reader = _Reader()
+        reader.feed(answer.text)
+        for _, name, value in reader.attributes:
+            if name in ("href", "src") and value.startswith(("/", "?")) and len(seen) < 3000:
+                target = urljoin(path, value).partition("#")[0]
+                # Each table can be sorted in many ways; one of each state is enough.
+                if target not in seen and not target.startswith(
+                    ("/static/", "/runs?", "/runs.csv")
+                ):
+                    seen.add(target)
+                    pending.append(target)
+    return len(seen)
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_stored_markup_is_text_on_every_page(
+    open_app: Open, store: GitStore, make_run: Callable[..., str], write: bool
+) -> None:
+    client = open_app(allow_write=write)
+    names = [payload.replace("/", "_")[:100] for payload in PAYLOADS]
+    experiment = store.experiments.create(
+        PAYLOADS[0], tags={"k": PAYLOADS[2], "mlflow.note.content": PAYLOADS[1]}
+    )
+    last = ""
+    for n, payload in enumerate(PAYLOADS):
+        key = re.sub(r"[^\w .:/-]", "-", payload).strip("/")[:60] or "k"
+        last = make_run(
+            payload,
+            experiment=experiment,
+            metrics={key: float(n)},
+            params={key: payload},
+            tags={"mlflow.note.content": payload, "mlflow.source.name": payload, key: payload},
+            artifacts={
+                f"{names[n]}": payload.encode(),
+                f"{names[n]}.md": payload.encode(),
+                f"dir {n}/{names[n]}.csv": payload.encode(),
+                f"{names[n]}.json": json.dumps({payload: payload}).encode(),
+                f"{names[n]}.svg": payload.encode(),
+                f"{names[n]}.html": payload.encode(),
+            },
+            parent=last if n % 3 == 2 else None,
+        )
+    assert _walk(client, "/") > 100
+    for payload in PAYLOADS:
+        for name in ("filter", "order", "group", "column", "experiment", "view", "page"):
+            answer = client.get("/runs", query_string={name: payload})
+            _check(answer.text, f"{name}={payload}")
+        _check(client.get("/", query_string={"q": payload}).text, payload)
+        _check(client.get(f"/{quote(payload, safe='')}").text, payload)
+        _check(client.get(f"/runs/{quote(payload, safe='')}", follow_redirects=True).text, payload)
+    found = client.get(f"/experiments/{experiment}").text
+    assert "&lt;script&gt;PWNED()&lt;/script&gt;" in found
+
+
+def test_logged_html_never_is_a_page_of_ours(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    data = b"<script>PWNED()</script>"
+    names = ("x.html", "x.htm", "x.svg", "x.xml", "x.js", "x.css", "x", "x.pdf", "x.HTML")
+    run = make_run(artifacts=dict.fromkeys(names, data))
+    for name in names:
+        headers = client.get(f"/runs/{run}/file/{name}").headers
+        assert headers["Content-Disposition"].startswith("attachment")
+        assert headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        allowed = "image/svg+xml" if name == "x.svg" else "application/octet-stream"
+        assert headers["Content-Type"].partition(";")[0] == allowed
+        frame = client.get(f"/runs/{run}/frame/{name}")
+        assert frame.status_code == (200 if name.lower().endswith((".html", ".htm")) else 400)
+
+
+def test_a_frame_has_no_origin_no_network_and_no_scripts_unless_asked(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    run = make_run(artifacts={"x.html": b"<h1>x</h1>"})
+    still = client.get(f"/runs/{run}/frame/x.html").headers["Content-Security-Policy"]
+    assert still.startswith("sandbox;") and "script-src" not in still
+    asked = client.get(f"/runs/{run}/frame/x.html?scripts=1").headers["Content-Security-Policy"]
+    assert asked.startswith("sandbox allow-scripts;") and "allow-same-origin" not in asked
+    for policy in (still, asked):
+        assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy
+        assert "connect-src" not in policy and "http" not in policy
+    page = client.get(f"/runs/{run}/artifacts/x.html").text
+    assert re.search(r'<iframe[^>]*sandbox=""', page)
+    assert 'sandbox="allow-scripts"' in client.get(f"/runs/{run}/artifacts/x.html?scripts=1").text
+
+
+def test_headers_are_not_split_by_a_file_name(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    run = make_run(artifacts={'a"; x=\r\nSet-Cookie: y=1.txt': b"a"})
+    listing = client.get(f"/runs/{run}/artifacts/").text
+    link = re.search(r'href="(/runs/[^"]+Cookie[^"]+)"', listing)
+    assert link
+    path = html.unescape(link[1]).replace("/artifacts/", "/file/")
+    answer = client.get(path)
+    assert answer.status_code == 200 and "Set-Cookie" not in answer.headers
+    assert "\r" not in answer.headers["Content-Disposition"]
+
+
+# -- too much
+
+
+def test_bodies_beyond_the_limit_are_refused(
+    open_app: Open, csrf: Csrf, make_run: Callable[..., str]
+) -> None:
+    run = make_run()
+    client = open_app(allow_write=True)
+    data = {"csrf": csrf(client), "note": "x" * 1_000_000}
+    answer = client.post(f"/runs/{run}/note", data=data, headers={"Origin": "http://localhost"})
+    assert answer.status_code == 413
+
+
+def test_streams_are_bounded(open_app: Open, store: GitStore) -> None:
+    run = store.runs.create("0", owner=True).run_id
+    client = open_app(streams=2)
+    held = [client.get(f"/api/live?run={run}", buffered=False) for _ in range(2)]
+    assert [answer.status_code for answer in held] == [200, 200]
+    assert client.get(f"/api/live?run={run}").status_code == 503
+    for answer in held:
+        answer.close()  # the client goes
+    again = client.get(f"/api/live?run={run}", buffered=False)
+    assert again.status_code == 200
+    again.close()
+
+
+def test_an_error_of_ours_shows_no_insides(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, store: GitStore
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr(store.index, "run_counts", fail)
+    client.application.config["PROPAGATE_EXCEPTIONS"] = False
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text and "Traceback" not in answer.text
