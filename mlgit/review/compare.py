@@ -17,7 +17,7 @@ from mlgit.review.modelparts import ModelChange, Side, compare_models
 from mlgit.review.noise import noise
 from mlgit.review.recorded import Recorded
 from mlgit.review.revisions import Revision
-from mlgit.review.values import ValueChange, compare_values
+from mlgit.review.values import ValueChange, compare_values, persons_tags
 from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import SUFFIX, find_pointers
 from mlgit.store.record import Record
@@ -35,8 +35,6 @@ SECTIONS = (
 )
 # Those that RunComparison lists under their own names.
 _LISTED = ("models", "metrics", "params", "tags", "datasets", "artifacts")
-_SYSTEM_TAGS = ("mlflow.", "mlgit.")
-_PERSONS_TAG = "mlflow.note.content"
 
 
 @dataclass(frozen=True)
@@ -243,7 +241,9 @@ def _compare_runs(
         _facts(new),
         compare_metrics(_last(old), _last(new), tags, how.directions, by_chance),
         compare_values(old.params if old else {}, new.params if new else {}),
-        compare_values(_user_tags(old), _user_tags(new)),
+        compare_values(
+            persons_tags(old.tags if old else {}), persons_tags(new.tags if new else {})
+        ),
         _datasets(old.inputs if old else [], new.inputs if new else []),
         compare_artifacts(
             how.store.objects, old.artifacts if old else {}, new.artifacts if new else {}
@@ -288,15 +288,6 @@ def _facts(record: Record | None) -> RunFacts | None:
 
 def _last(record: Record | None) -> dict[str, float] | None:
     return {name: point.value for name, point in record.last.items()} if record else None
-
-
-def _user_tags(record: Record | None) -> dict[str, str]:
-    """The tags that people set, and the note; not those that programs make."""
-    return {
-        name: value
-        for name, value in (record.tags if record else {}).items()
-        if name == _PERSONS_TAG or not name.startswith(_SYSTEM_TAGS)
-    }
 
 
 def _datasets(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> tuple[ValueChange, ...]:

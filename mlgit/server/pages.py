@@ -30,6 +30,7 @@ class Row:
 PAGES = (
     Row("experiments", "Experiments", "experiments.index"),
     Row("runs", "Runs", "runs.index"),
+    Row("compare", "Compare", "compare.index"),
     Row("run"),
     Row("artifacts"),
     Row("code"),

@@ -1,0 +1,162 @@
+// The compare page: what its charts show is kept in the address.
+import { contour, scatter } from "./scatter.js";
+import { parallel } from "./parallel.js";
+import { html } from "./plot.js";
+
+const charts = document.getElementById("charts");
+const forms = Object.fromEntries([...document.querySelectorAll("form[data-chart]")].map((form) => [form.dataset.chart, form]));
+const given = new URLSearchParams(location.search);
+// Of the address these say what is compared; all else is the charts'.
+const OTHERS = ["runs", "run", "all", "name"];
+const ranges = new Map();
+let data;
+
+const linkOf = charts.dataset.run ? (run) => charts.dataset.run.replace("RUN", encodeURIComponent(run.id)) : null;
+const named = (name) => data.columns.find((column) => column.name === name) ?? null;
+
+function state() {
+  const found = new URLSearchParams();
+  for (const name of OTHERS) for (const value of given.getAll(name)) found.append(name, value);
+  for (const form of Object.values(forms)) {
+    for (const [name, value] of new FormData(form)) if (value !== "" && !(name === "smooth" && value === "0") && !(name === "by" && value === "step")) found.append(name, value);
+  }
+  for (const [name, [low, high]] of ranges) found.append("keep", `${low}:${high}:${name}`);
+  return found;
+}
+
+function remember() {
+  history.replaceState(null, "", `?${state().toString().replaceAll("%2C", ",")}`);
+}
+
+// What leads to this page again takes the charts' state with it.
+for (const form of document.querySelectorAll("main form[method=get]")) {
+  form.addEventListener("formdata", (event) => {
+    for (const [name, value] of state()) if (!OTHERS.includes(name)) event.formData.append(name, value);
+  });
+}
+for (const link of document.querySelectorAll(`main a[href^="${location.pathname}?"]`)) {
+  link.addEventListener("click", () => {
+    const target = new URL(link.href);
+    const wanted = new URLSearchParams([...target.searchParams].filter(([name]) => OTHERS.includes(name)));
+    for (const [name, value] of state()) if (!OTHERS.includes(name)) wanted.append(name, value);
+    link.href = `?${wanted.toString().replaceAll("%2C", ",")}`;
+  });
+}
+
+const known = (column) => column.values.filter((value) => value !== null);
+const varies = (column) => new Set(known(column)).size > 1;
+// What most runs have comes first.
+const byCover = (columns) => columns.filter(varies).sort((a, b) => known(b).length - known(a).length);
+
+/** What is shown where the address doesn't say: what tells runs apart. */
+function defaults() {
+  const params = byCover(data.columns.filter((c) => c.kind === "params"));
+  const metrics = byCover(data.columns.filter((c) => c.kind === "metrics" && !c.title.startsWith("system/")));
+  const numbers = byCover([...params.filter((c) => c.numeric), ...metrics]);
+  const first = metrics.at(0) ?? data.columns.at(-1);
+  const name = (column) => column?.name;
+  const [a, b] = numbers.filter((c) => c !== first);
+  return {
+    metric: metrics.slice(0, 4).map(name),
+    axis: [...params.slice(0, 6), ...metrics.slice(0, 2)].map(name),
+    tint: [name(first)], x: [name(numbers.find((c) => c !== first) ?? first)], y: [name(first)], colour: [""],
+    cx: [name(a)], cy: [name(b)], cz: [name(first)],
+  };
+}
+
+function fill() {
+  const usual = defaults();
+  for (const form of Object.values(forms)) {
+    for (const field of form.elements) {
+      if (!field.name) continue;
+      const wanted = given.has(field.name) ? given.getAll(field.name) : usual[field.name];
+      if (field.type === "checkbox") field.checked = wanted?.includes(field.value) ?? false;
+      else if (wanted?.[0] !== undefined) field.value = wanted[0];
+    }
+  }
+  for (const text of given.getAll("keep")) {
+    const [low, high, ...name] = text.split(":");
+    const column = named(name.join(":"));
+    if (column?.numeric && Number.isFinite(Number(low)) && Number.isFinite(Number(high))) ranges.set(column.name, [Number(low), Number(high)]);
+  }
+}
+
+const drawers = {
+  scatter(box, form) {
+    const [x, y] = [named(form.x.value), named(form.y.value)];
+    if (x && y) scatter(box, { ...data, link: linkOf }, { x, y, colour: named(form.colour.value), xlog: form.xlog.checked && x.numeric, ylog: form.ylog.checked && y.numeric });
+  },
+  contour(box, form) {
+    const [x, y, z] = ["cx", "cy", "cz"].map((name) => named(form[name].value));
+    if (x && y && z) contour(box, { ...data, link: linkOf }, { x, y, z, xlog: form.cxlog.checked, ylog: form.cylog.checked });
+  },
+  parallel(box, form) {
+    const columns = new FormData(form).getAll("axis").map(named).filter(Boolean);
+    const change = (name, range) => {
+      if (range) ranges.set(name, range); else ranges.delete(name);
+      draw("parallel");
+      remember();
+    };
+    if (!columns.length) return box.replaceChildren(html("p", {}, "Choose some axes."));
+    for (const name of ranges.keys()) if (!columns.some((column) => column.name === name)) ranges.delete(name);
+    parallel(box, { ...data, link: linkOf }, { columns, tint: named(form.tint.value), ranges, change });
+    box.append(rangeFields(columns, change));
+  },
+};
+
+/** The ranges of the axes as fields, for who doesn't drag. */
+function rangeFields(columns, change) {
+  const rows = columns.filter((column) => column.numeric).map((column) => {
+    const values = known(column);
+    const range = ranges.get(column.name);
+    const [from, to] = [0, 1].map((end) => {
+      const field = html("input", { type: "number", step: "any", "aria-label": `${column.name} ${end ? "up to" : "from"}`, placeholder: values.length ? String(end ? Math.max(...values) : Math.min(...values)) : "" });
+      if (range) field.value = range[end];
+      return field;
+    });
+    const read = () => {
+      const ends = [from.value === "" ? -Number.MAX_VALUE : Number(from.value), to.value === "" ? Number.MAX_VALUE : Number(to.value)];
+      change(column.name, from.value === "" && to.value === "" ? null : ends);
+    };
+    for (const field of [from, to]) field.addEventListener("change", read);
+    return html("div", { class: "bar" }, html("span", { class: "what" }, column.name), from, "to", to);
+  });
+  return html("details", { class: "ranges" }, html("summary", {}, "Ranges"), ...rows);
+}
+
+function draw(name) {
+  const form = forms[name];
+  const box = form.parentElement.querySelector(".drawn");
+  const open = [...box.querySelectorAll(":scope > details")].map((details) => details.open);
+  drawers[name]?.(box, form);
+  box.querySelectorAll(":scope > details").forEach((details, n) => { details.open = open[n] ?? false; });
+}
+
+function drawAll() {
+  for (const name of Object.keys(forms)) draw(name);
+}
+
+async function start() {
+  const answer = await fetch(charts.dataset.runs);
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  data = await answer.json();
+  for (const column of data.columns) {
+    const [kind, ...rest] = column.name.split(".");
+    column.kind = kind;
+    column.title = rest.join(".") || kind;
+  }
+  fill();
+  drawAll();
+  for (const [name, form] of Object.entries(forms)) {
+    form.addEventListener("input", () => { draw(name); remember(); });
+    form.addEventListener("submit", (event) => event.preventDefault());
+  }
+  document.addEventListener("themechange", drawAll);
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth !== width) drawAll();
+    width = innerWidth;
+  });
+}
+
+start().catch((error) => charts.prepend(html("p", { class: "invalid", role: "alert" }, `The charts can't be drawn: ${error.message}. Reload the page.`)));
