@@ -18,11 +18,13 @@ from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoes
 from mlgit.review.metrics import declared_directions
 from mlgit.review.several import KINDS, Line, compare_several
 from mlgit.server.site import store
+from mlgit.server.table import SYSTEM
 from mlgit.store.filter_tokens import quote
 
 pages = Blueprint("compare", __name__)
 MOST_RUNS = 100
 _MOST_CELLS = 40_000
+_MOST_CHARTS = 200
 _IDS = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -127,9 +129,16 @@ def index() -> ResponseReturnValue:
         part=part,
         names=store().index.experiment_names(),
         columns=columns_of(chosen.runs, lines),
-        curves=[line.name for line in lines if line.kind == "metrics"],
+        curves=_drawn(lines)[:_MOST_CHARTS],
+        going=[run.info.run_id for run in chosen.runs if run.info.status == "RUNNING"],
         here_with=partial(_with, chosen.ids),
     )
+
+
+def _drawn(lines: Sequence[Line]) -> list[str]:
+    """The metrics, those of the machine last."""
+    names = [line.name for line in lines if line.kind == "metrics"]
+    return sorted(names, key=lambda name: (name.startswith(SYSTEM), name))
 
 
 def _with(ids: Sequence[str], without: str = "", **changes: Any) -> str:

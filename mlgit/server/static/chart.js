@@ -5,19 +5,39 @@ const COLOURS = [
   ["#7a6a00", "#d8c64a"], ["#2277a8", "#74c4f0"], ["#8a3fc0", "#c79bff"], ["#6b5344", "#c9ab96"],
 ];
 
+// Of the series at one place as many are told in words.
+const MOST_TOLD = 6;
+
 export function isDark() {
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** The colour of the n-th series, for the theme in use. */
+/** The colour of the n-th series, for the theme in use, as #rrggbb. */
 export function colour(n) {
-  return COLOURS[n % COLOURS.length][isDark() ? 1 : 0];
+  if (n < COLOURS.length) return COLOURS[n][isDark() ? 1 : 0];
+  // Beyond those that were chosen: hues as far from each other as can be, of one lightness.
+  const hue = (n * 137.508) % 360;
+  const [light, vivid] = isDark() ? [0.68, 0.2] : [0.36, 0.22];
+  const part = (shift) => {
+    const at = (shift + hue / 30) % 12;
+    return Math.round(255 * (light - vivid * Math.max(-1, Math.min(at - 3, 9 - at, 1))));
+  };
+  return `#${[0, 8, 4].map((shift) => part(shift).toString(16).padStart(2, "0")).join("")}`;
 }
 
 function shown(value) {
   if (value === null || value === undefined) return "–";
   return String(Number(value.toPrecision(6)));
+}
+
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 5 });
+
+/** A number on the y axis, which has little room. */
+function tick(value) {
+  if (value === null) return "";
+  const size = Math.abs(value);
+  return size >= 1e5 && size < 1e15 ? compact.format(value) : shown(value);
 }
 
 /** A step, seconds since the start, or a time, as the axis counts them. */
@@ -40,7 +60,7 @@ function tables(series) {
 function lines(series) {
   const found = [];
   series.forEach((one, n) => {
-    const stroke = colour(n);
+    const stroke = colour(one.place ?? n);
     const points = { show: one.count < 40 && !one.smooth, size: 5, fill: stroke };
     // Reduced points are joined over none that are missing: a gap is what was no number.
     found.push({ label: one.label, stroke: one.smooth ? `${stroke}59` : stroke, width: one.smooth ? 1 : 1.5, points, spanGaps: series.length > 1 });
@@ -52,7 +72,7 @@ function lines(series) {
 /**
  * Draw a chart, anew where there is one.
  * @param {HTMLElement} box - Where: an element with a height.
- * @param {Object[]} series - ``{label, x, y, smooth, count}`` each.
+ * @param {Object[]} series - ``{label, x, y, smooth, count}`` each, and ``place``: which colour.
  * @param {Object} how - ``axis`` ("step", "time" or "relative"), ``logX``, ``logY``, ``says``
  *   (the element that tells what is under the pointer).
  * @returns {uPlot} The chart.
@@ -77,7 +97,7 @@ export function draw(box, series, how) {
     },
     axes: [
       how.axis === "time" ? { ...axis, size: 44 } : { ...axis, size: 34, values: (_, found) => found.map((v) => (v === null ? "" : how.axis === "relative" ? place(v, "relative") : shown(v))) },
-      { ...axis, size: 62, values: (_, found) => found.map((v) => (v === null ? "" : shown(v))) },
+      { ...axis, size: 62, values: (_, found) => found.map(tick) },
     ],
     series: [{}, ...lines(series)],
     legend: { show: false },
@@ -105,9 +125,13 @@ function tell(chart, how) {
     how.says.textContent = how.rest || "";
     return;
   }
-  const values = chart.series.slice(1).map((one, n) => {
-    const value = shown(chart.data[n + 1][at]);
-    return chart.series.length > 2 ? `${one.label}: ${value}` : value;
+  const values = [];
+  chart.series.slice(1).forEach((one, n) => {
+    const value = chart.data[n + 1][at];
+    // Runs log at steps of their own: those that have a point here are told.
+    if (chart.series.length > 2 && (value === null || value === undefined)) return;
+    values.push(chart.series.length > 2 ? `${one.label}: ${shown(value)}` : shown(value));
   });
+  if (values.length > MOST_TOLD) values.splice(MOST_TOLD, values.length, `and ${values.length - MOST_TOLD} more`);
   how.says.textContent = `${place(chart.data[0][at], how.axis)}: ${values.join(" · ")}`;
 }

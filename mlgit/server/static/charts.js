@@ -6,6 +6,9 @@ import { follow } from "./live.js";
 
 const controls = document.getElementById("chart-state");
 const figures = [...document.querySelectorAll("figure.chart")];
+// As many series are asked for at once, and as many points are drawn in one chart.
+const MOST_SERIES = 300;
+const MOST_DRAWN = 60_000;
 // Above this a live chart is fetched anew, reduced, instead of growing on.
 const MOST_LIVE = 6000;
 
@@ -39,10 +42,12 @@ function remember() {
 /** Fetch what several figures draw, in one request. */
 async function load(some) {
   const how = state();
-  const query = new URLSearchParams({ x: how.x, points: Math.min(2000, Math.round(some[0].clientWidth * 2) || 800) });
+  const runs = new Set(some.flatMap((figure) => figure.dataset.runs.split(" ")));
+  const most = Math.max(100, Math.floor(MOST_DRAWN / runs.size));
+  const query = new URLSearchParams({ x: how.x, points: Math.min(2000, most, Math.round(some[0].clientWidth * 2) || 800) });
   if (how.smooth) query.set("smooth", how.smooth);
   if (how.logX) query.set("log", "1");
-  for (const run of new Set(some.flatMap((figure) => figure.dataset.runs.split(" ")))) query.append("run", run);
+  for (const run of runs) query.append("run", run);
   for (const figure of some) query.append("key", figure.dataset.key);
   try {
     const answer = await fetch(`${controls.dataset.points}?${query}`, { headers: { Accept: "application/json" } });
@@ -50,7 +55,8 @@ async function load(some) {
     if (!answer.ok) throw new Error(found.error);
     for (const figure of some) {
       figure.series = found.series.filter((one) => one.key === figure.dataset.key);
-      for (const one of figure.series) one.label = one.name;
+      const order = figure.dataset.runs.split(" ");
+      for (const one of figure.series) [one.label, one.place] = [one.name, order.indexOf(one.run)];
       paint(figure);
     }
   } catch (error) {
@@ -71,6 +77,32 @@ function paint(figure) {
   box.setAttribute("aria-label", `Chart of ${figure.dataset.key}: ${rest}`);
   draw(box, figure.series, { axis: how.x, logX: how.logX, logY: how.logY, says, rest });
   figure.dataset.drawn = "1";
+  tabulate(figure);
+}
+
+const told = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : String(Number(value.toPrecision(6))));
+
+/** The table behind a chart of several runs. */
+function tabulate(figure) {
+  const body = figure.querySelector("tbody");
+  if (!body) return;
+  const rows = figure.series.map((one) => {
+    const numbers = one.y.filter((value) => value !== null);
+    const least = numbers.reduce((a, b) => Math.min(a, b), Infinity);
+    const greatest = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = one.label;
+    row.append(head, ...[one.count, one.y[0], least, greatest, one.y.at(-1)].map((value) => {
+      const cell = document.createElement("td");
+      cell.className = "right";
+      cell.textContent = told(value);
+      return cell;
+    }));
+    return row;
+  });
+  body.replaceChildren(...rows);
 }
 
 let waiting = [];
@@ -81,7 +113,7 @@ function want(figure) {
     setTimeout(() => {
       const all = waiting;
       waiting = [];
-      while (all.length) load(all.splice(0, 6));
+      while (all.length) load(all.splice(0, Math.min(6, Math.max(1, Math.floor(MOST_SERIES / all[0].dataset.runs.split(" ").length)))));
     }, 20);
   }
   waiting.push(figure);

@@ -1,12 +1,13 @@
 // The compare page: what its charts show is kept in the address.
 import { contour, scatter } from "./scatter.js";
 import { parallel } from "./parallel.js";
-import { html } from "./plot.js";
+import { colour } from "./chart.js";
+import { html, swatches } from "./plot.js";
 
 const charts = document.getElementById("charts");
 const forms = Object.fromEntries([...document.querySelectorAll("form[data-chart]")].map((form) => [form.dataset.chart, form]));
 const given = new URLSearchParams(location.search);
-// Of the address these say what is compared; all else is the charts'.
+// Of the address these say what is compared; all else is the charts' (these here, and charts.js').
 const OTHERS = ["runs", "run", "all", "name"];
 const ranges = new Map();
 let data;
@@ -14,11 +15,13 @@ let data;
 const linkOf = charts.dataset.run ? (run) => charts.dataset.run.replace("RUN", encodeURIComponent(run.id)) : null;
 const named = (name) => data.columns.find((column) => column.name === name) ?? null;
 
+/** The address, with what these charts show now. */
 function state() {
-  const found = new URLSearchParams();
-  for (const name of OTHERS) for (const value of given.getAll(name)) found.append(name, value);
+  const found = new URLSearchParams(location.search);
+  found.delete("keep");
   for (const form of Object.values(forms)) {
-    for (const [name, value] of new FormData(form)) if (value !== "" && !(name === "smooth" && value === "0") && !(name === "by" && value === "step")) found.append(name, value);
+    for (const field of form.elements) found.delete(field.name);
+    for (const [name, value] of new FormData(form)) if (value !== "") found.append(name, value);
   }
   for (const [name, [low, high]] of ranges) found.append("keep", `${low}:${high}:${name}`);
   return found;
@@ -57,9 +60,8 @@ function defaults() {
   const name = (column) => column?.name;
   const [a, b] = numbers.filter((c) => c !== first);
   return {
-    metric: metrics.slice(0, 4).map(name),
     axis: [...params.slice(0, 6), ...metrics.slice(0, 2)].map(name),
-    tint: [name(first)], x: [name(numbers.find((c) => c !== first) ?? first)], y: [name(first)], colour: [""],
+    tint: [name(first)], sx: [name(numbers.find((c) => c !== first) ?? first)], sy: [name(first)], colour: [""],
     cx: [name(a)], cy: [name(b)], cz: [name(first)],
   };
 }
@@ -83,7 +85,7 @@ function fill() {
 
 const drawers = {
   scatter(box, form) {
-    const [x, y] = [named(form.x.value), named(form.y.value)];
+    const [x, y] = [named(form.sx.value), named(form.sy.value)];
     if (x && y) scatter(box, { ...data, link: linkOf }, { x, y, colour: named(form.colour.value), xlog: form.xlog.checked && x.numeric, ylog: form.ylog.checked && y.numeric });
   },
   contour(box, form) {
@@ -133,6 +135,8 @@ function draw(name) {
 }
 
 function drawAll() {
+  const legend = document.getElementById("runs-legend");
+  if (legend) legend.replaceChildren(...swatches(data.runs.map((run, n) => [run.name, colour(n)])).children);
   for (const name of Object.keys(forms)) draw(name);
 }
 

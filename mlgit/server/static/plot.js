@@ -1,5 +1,7 @@
 // What the charts of runs share: scales, ticks, colours, SVG, and the table behind a chart.
 
+import { colour as hue, isDark } from "./chart.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 
@@ -12,11 +14,6 @@ export function make(space, name, attributes = {}, ...children) {
 }
 export const svg = (name, attributes, ...children) => make(SVG, name, attributes, ...children);
 export const html = (name, attributes, ...children) => make(null, name, attributes, ...children);
-
-export function isDark() {
-  return getComputedStyle(document.documentElement).colorScheme === "dark"
-    || (document.documentElement.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-}
 
 /** A value as a person reads it. */
 export function told(value) {
@@ -81,11 +78,6 @@ export function blend(part, dark = isDark()) {
   return STOPS[n].map((low, i) => Math.round(low + (STOPS[n + 1][i] - low) * (place - n)));
 }
 
-/** The n-th of colours that are told apart. */
-export function hue(n, dark = isDark()) {
-  return `hsl(${Math.round((165 + n * 137.508) % 360)} ${dark ? 65 : 70}% ${dark ? 66 : 36}%)`;
-}
-
 /** Colours by a column, and the legend that says what they mean. Without a column: a run's own. */
 export function colours(column, runs) {
   if (!column) return { of: (n) => hue(n), legend: swatches(runs.map((run, n) => [run.name, hue(n)])) };
@@ -103,7 +95,7 @@ export function colours(column, runs) {
   return { of, legend: html("p", { class: "legend" }, `${column.title}: ${told(line.low)} `, bar, ` ${told(line.high)}`) };
 }
 
-function swatches(pairs) {
+export function swatches(pairs) {
   const list = html("ul", { class: "legend" });
   for (const [name, colour] of pairs.slice(0, 24)) {
     const mark = svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, svg("rect", { width: 12, height: 12, rx: 3, fill: colour }));

@@ -1,5 +1,6 @@
 // Runs as points by two columns, coloured by a third; and a third as bands between the points.
-import { axis, blend, colours, html, isDark, mark, saying, scale, svg, tableOf, told } from "./plot.js";
+import { isDark } from "./chart.js";
+import { axis, blend, colours, html, mark, saying, scale, svg, tableOf, told } from "./plot.js";
 
 const LEFT = 74;
 const BOTTOM = 46;
