@@ -89,7 +89,7 @@ def test_the_project_speaks_of_itself_alone() -> None:
 def _masked(text: str) -> list[str]:
     """Lines of output, without what differs each time: ids, times, places and widths."""
     text = re.sub(r"\b[0-9a-f]{7,10}\b", "ID", text)
-    text = re.sub(r"just now|\d+ seconds? ago|in \d+(\.\d)?s|\d+ equal", "TIME", text)
+    text = re.sub(r"just now|\d+ (?:second|minute)s? ago|in \d+(\.\d)?s|\d+ equal", "TIME", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 

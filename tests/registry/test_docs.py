@@ -78,7 +78,7 @@ def test_signing_is_real(in_repo: Path, tmp_path: Path, ssh_keys: SshKeys) -> No
 def _masked(text: str) -> list[str]:
     text = re.sub(r'"\d{4}-[^"]*Z"', '"TIME"', text)
     text = re.sub(r"SHA256:\S+", "SHA256:KEY", text)
-    text = re.sub(r"just now|\d+ seconds? ago|\d{4}-\d\d-\d\d [\d:]{8}", "TIME", text)
+    text = re.sub(r"just now|\d+ (?:second|minute)s? ago|\d{4}-\d\d-\d\d [\d:]{8}", "TIME", text)
     text = re.sub(r"after \d+\.\d s", "after TIME", text)
     text = re.sub(r"\b[0-9a-f]{10}\b", "ID", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
