@@ -6,15 +6,15 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from mlgit.exceptions import MlgitException
 from mlgit.git import Repository
-from mlgit.registry import rows, watch
+from mlgit.registry import increment, rows, watch
 from mlgit.registry.schema import TABLES, VERSION
-from mlgit.registry.tags import TAGS
+from mlgit.registry.tags import TAGS, Event
 from mlgit.store import query
 from mlgit.store.forking import ForkGuard
 
@@ -137,35 +137,76 @@ class RegistryIndex:
             raise
 
     def _take_over(self, connection: sqlite3.Connection, changes: watch.Changes) -> None:
-        repo, keys = self.repo, set()
+        first = connection.execute("SELECT 1 FROM events LIMIT 1").fetchone() is None
+        changed = _forget(connection, changes.gone)
+        by_model: dict[str, list[tuple[str, str, bool]]] = {key: [] for key in changed}
+        for ref, (sha, loose) in _to_read(connection, changes).items():
+            by_model.setdefault(rows.model_of_ref(ref), []).append((ref, sha, loose))
         present: set[str] = set()
-        for ref in changes.gone:
-            for table in ("events", "texts"):
-                row = connection.execute(f"SELECT key FROM {table} WHERE ref=?", (ref,)).fetchone()
-                if row is not None:
-                    keys.add(row[0])
-                    connection.execute(f"DELETE FROM {table} WHERE ref=?", (ref,))
-        refs = dict(changes.refs)
-        for ref, sha, loose in connection.execute(
-            "SELECT ref, sha, loose FROM events WHERE problem IS NOT NULL AND key != ''"
-        ).fetchall():
-            if ref not in changes.gone and ref not in refs:  # its commit may be here by now
-                refs[ref] = sha
-                if loose:
-                    changes.loose.add(ref)
-        for ref, sha in refs.items():
-            loose = ref in changes.loose
-            if ref.startswith(TAGS):
-                key = rows.put_tag(connection, repo, ref, sha, loose, present)
-            else:
-                key = rows.put_text(connection, repo, ref, sha, loose)
-            if key is not None:
-                keys.add(key)
-        for key in sorted(keys - {""}):
-            rows.put_model(connection, repo, key)
+        for key in sorted(by_model):
+            replayed = key in changed
+            new: list[Event] = []
+            for ref, sha, loose in by_model[key]:
+                if not ref.startswith(TAGS):
+                    rows.put_text(connection, self.repo, ref, sha, loose)
+                    replayed = True
+                elif first:
+                    event = rows.put_tag(connection, self.repo, ref, sha, loose, present)
+                    new += [event] if event is not None else []
+                else:
+                    replayed |= _put_tag(connection, self.repo, (ref, sha, loose), present, new)
+            if first:
+                rows.put_model(connection, self.repo, key, new)
+            elif replayed or new:
+                alone = new[0] if len(new) == 1 and not replayed else None
+                if alone is None or not increment.apply(connection, self.repo, key, alone):
+                    rows.put_model(connection, self.repo, key)
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('refs', ?)", (json.dumps(changes.state),)
         )
+
+
+def _forget(connection: sqlite3.Connection, gone: Iterable[str]) -> set[str]:
+    """Forget refs; the keys of the models that they were of."""
+    keys = set()
+    for ref in gone:
+        for table in ("events", "texts"):
+            row = connection.execute(f"SELECT key FROM {table} WHERE ref=?", (ref,)).fetchone()
+            if row is not None:
+                keys.add(row[0])
+                connection.execute(f"DELETE FROM {table} WHERE ref=?", (ref,))
+    return keys
+
+
+def _put_tag(
+    connection: sqlite3.Connection,
+    repo: Repository,
+    found: tuple[str, str, bool],
+    present: set[str],
+    new: list[Event],
+) -> bool:
+    """Take over a tag; one that wasn't there goes into ``new``. True if another's place is taken."""
+    ref, sha, loose = found
+    before = connection.execute("SELECT sha, problem FROM events WHERE ref=?", (ref,)).fetchone()
+    if before == (sha, None):  # it was packed, or unpacked
+        connection.execute("UPDATE events SET loose=? WHERE ref=?", (loose, ref))
+        return False
+    event = rows.put_tag(connection, repo, ref, sha, loose, present)
+    if before is None and event is not None:
+        new.append(event)
+        return False
+    return before is not None and (event is not None or before[1] is None)
+
+
+def _to_read(connection: sqlite3.Connection, changes: watch.Changes) -> dict[str, tuple[str, bool]]:
+    """The refs to take over: what each holds, and whether it is a file of its own."""
+    found = {ref: (sha, ref in changes.loose) for ref, sha in changes.refs.items()}
+    for ref, sha, loose in connection.execute(
+        "SELECT ref, sha, loose FROM events WHERE problem IS NOT NULL AND key != ''"
+    ).fetchall():
+        if ref not in changes.gone and ref not in found:  # its commit may be here by now
+            found[ref] = (sha, bool(loose))
+    return found
 
 
 def _prepared(path: str) -> sqlite3.Connection:

@@ -25,6 +25,14 @@ _VERSION = (
 # -- what refs say
 
 
+def model_of_ref(ref: str) -> str:
+    """The key of the model that a ref is about; "" where it is the registry's for none."""
+    if not ref.startswith(TAGS):
+        return key_of(ref)
+    name = parse_name(ref[len(TAGS) :])
+    return name.key if name else ""
+
+
 def put_tag(
     connection: sqlite3.Connection,
     repo: Repository,
@@ -32,7 +40,7 @@ def put_tag(
     sha: str,
     loose: bool,
     present: set[str],
-) -> str | None:
+) -> Event | None:
     """Take over a tag.
 
     Args:
@@ -44,15 +52,14 @@ def put_tag(
         present: Commits that are known to be there; more are put in.
 
     Returns:
-        The key of the model that it is about, or None if it isn't the registry's.
+        The tag; None where it can't be used, or isn't the registry's.
     """
     tag = ref[len(TAGS) :]
     name = parse_name(tag)
     if name is None:
-        if not looks_meant(tag):
-            return None
-        problem = "its name isn't one that GTO knows: letters, digits and -_/"
-        _put_event(connection, ref, sha, "", TagName("", ""), None, problem, loose)
+        if looks_meant(tag):
+            problem = "its name isn't one that GTO knows: letters, digits and -_/"
+            _put_event(connection, ref, sha, "", TagName("", ""), None, problem, loose)
         return None
     event: Event | None = None
     unreadable: str | None = None
@@ -61,7 +68,7 @@ def put_tag(
     except MlgitException as error:
         unreadable = error.message
     _put_event(connection, ref, sha, name.key, name, event, unreadable, loose)
-    return name.key
+    return event
 
 
 def _put_event(
@@ -113,19 +120,20 @@ _EVENT = "ref, sha, target, at, person, message, signed"
 
 def events_of(connection: sqlite3.Connection, key: str) -> list[Event]:
     """A model's tags, those that can't be used left out."""
-    query = f"SELECT {_EVENT} FROM events WHERE key=? AND problem IS NULL"
-    found = (_event_of(row) for row in connection.execute(query, (key,)))
+    return events_where(connection, "key=?", key)
+
+
+def events_where(connection: sqlite3.Connection, condition: str, *args: object) -> list[Event]:
+    """The tags that a condition on their rows selects, those that can't be used left out."""
+    query = f"SELECT {_EVENT} FROM events WHERE problem IS NULL AND {condition}"
+    found = (_event_of(row) for row in connection.execute(query, args))
     return [event for event in found if event is not None]
 
 
 def last_event(connection: sqlite3.Connection, key: str) -> Event | None:
     """A model's last tag by the tagger's date; None where it has none."""
-    row = connection.execute(
-        f"SELECT {_EVENT} FROM events WHERE key=? AND problem IS NULL "
-        "ORDER BY at DESC, count DESC LIMIT 1",
-        (key,),
-    ).fetchone()
-    return _event_of(row) if row else None
+    found = events_where(connection, "key=? ORDER BY at DESC, count DESC LIMIT 1", key)
+    return found[0] if found else None
 
 
 def _event_of(row: tuple[Any, ...]) -> Event | None:
@@ -153,12 +161,23 @@ def state_of(connection: sqlite3.Connection, key: str) -> ModelState:
 # -- what they mean
 
 
-def put_model(connection: sqlite3.Connection, repo: Repository, key: str) -> None:
-    """Bring the rows of one model up to date with its tags and text."""
+def put_model(
+    connection: sqlite3.Connection, repo: Repository, key: str, events: list[Event] | None = None
+) -> None:
+    """Bring the rows of one model up to date with its tags and text.
+
+    Args:
+        connection: The index.
+        repo: The repository.
+        key: The model's key; nothing is done for "".
+        events: Its tags; those in the index where they aren't given.
+    """
+    if not key:
+        return
     before = connection.execute(
         "SELECT wanted FROM registered_models WHERE key=?", (key,)
     ).fetchone()
-    _put_state(connection, repo, key)
+    _put_state(connection, repo, key, events)
     if before is not None:
         for other in _wanting(connection, before[0]):
             if other != key:
@@ -174,9 +193,12 @@ def _wanting(connection: sqlite3.Connection, name: str) -> list[str]:
     ]
 
 
-def _put_state(connection: sqlite3.Connection, repo: Repository, key: str) -> None:
+def _put_state(
+    connection: sqlite3.Connection, repo: Repository, key: str, events: list[Event] | None = None
+) -> None:
     _drop(connection, key)
-    events = events_of(connection, key)
+    if events is None:
+        events = events_of(connection, key)
     _, text = text_of(connection, key)
     if not events and text is None:
         return
@@ -204,7 +226,7 @@ def _put_state(connection: sqlite3.Connection, repo: Repository, key: str) -> No
         [(key, k, v) for k, v in state.tags.items()],
     )
     for version in state.versions.values():
-        _put_version(connection, repo, key, name, version)
+        put_version(connection, repo, key, name, version)
     for alias in state.aliases:
         number = state.holder(alias)
         held = [n for n in state.aliases[alias] if n in state.versions]
@@ -254,9 +276,10 @@ def _drop(connection: sqlite3.Connection, key: str) -> None:
         connection.execute(f"DELETE FROM {table} WHERE {column}=?", (key,))
 
 
-def _put_version(
+def put_version(
     connection: sqlite3.Connection, repo: Repository, key: str, name: str, version: Version
 ) -> None:
+    """Write the row of a version."""
     event = version.event
     source, run_id = event.text("source"), event.text("run_id")
     if "format" not in event.message:

@@ -14,6 +14,7 @@ CREATE TABLE events (
 ) WITHOUT ROWID;
 CREATE INDEX events_loose ON events(loose) WHERE loose=1;
 CREATE INDEX events_key ON events(key, at, count);
+CREATE INDEX events_target ON events(target, key);
 CREATE INDEX events_problem ON events(problem) WHERE problem IS NOT NULL;
 CREATE TABLE texts (
   ref TEXT PRIMARY KEY, sha TEXT NOT NULL, key TEXT NOT NULL, data TEXT, problem TEXT,

@@ -81,7 +81,7 @@ def replay(key: str, events: Iterable[Event], text: ModelText | None) -> ModelSt
     registered = _registered(ordered)
     for number, event in sorted(registered.items()):
         if event.name.event == REGISTER:
-            state.versions[number] = _version(number, event, text)
+            state.versions[number] = new_version(number, event, text)
     _assign(state, ordered, registered)
     if text is not None:
         state.description = text.description
@@ -113,7 +113,8 @@ def _registered(events: list[Event]) -> dict[int, Event]:
     return found
 
 
-def _version(number: int, event: Event, text: ModelText | None) -> Version:
+def new_version(number: int, event: Event, text: ModelText | None) -> Version:
+    """A version that nothing was assigned to yet."""
     own = text.versions.get(number) if text else None
     changed = (own and own.last_update_time) or 0
     renamed = (text and text.rename_time) or 0
@@ -185,13 +186,38 @@ def _take_over(state: ModelState, version: Version, event: Event) -> None:
         if given:
             version.stages[stage] = event
         version.last_update_time = max(version.last_update_time, event.time)
-    if stage is None or "format" not in event.message:
+    if changes_alias(event):
         holders = state.aliases.setdefault(event.alias, {})
         holders.pop(version.number, None)
         if given and stage is None:
             holders[version.number] = event
         if not holders:
             del state.aliases[event.alias]
+
+
+def changes_alias(event: Event) -> bool:
+    """Whether an assignment is about an alias: GTO's tags of a stage's name are about both."""
+    return event.stage is None or "format" not in event.message
+
+
+def held_stages(events: Iterable[Event], carried: list[int], number: int) -> dict[str, Event]:
+    """The stages that a version was given and not taken from, the last one its own.
+
+    Args:
+        events: The tags of its commit, in any order.
+        carried: The versions that the commit carries.
+        number: The version.
+    """
+    found: dict[str, Event] = {}
+    for event in sorted(events, key=lambda event: event.order):
+        given = event.name.event == ASSIGN
+        if not given and event.name.event != UNASSIGN:
+            continue
+        if event.stage is not None and version_meant(event, carried) == number:
+            found.pop(event.stage, None)
+            if given:
+                found[event.stage] = event
+    return found
 
 
 def _times(state: ModelState, events: list[Event], text: ModelText | None) -> None:

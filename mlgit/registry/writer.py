@@ -203,8 +203,12 @@ class Writer:
 
     def _next(self, key: str, commit: str | None) -> tuple[int, bool]:
         """The next version's number, and whether a commit carries one of the model already."""
+        first = f"{TAGS}{key}@v"
         rows_ = self.index.ask(
-            lambda c: c.execute("SELECT ref, target FROM events WHERE key=?", (key,)).fetchall()
+            lambda c: c.execute(
+                "SELECT ref, target FROM events WHERE ref>=? AND ref<?",
+                (first, f"{TAGS}{key}@w"),
+            ).fetchall()
         )
         highest, carrying = 0, False
         for ref, target in rows_:
