@@ -14,7 +14,7 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidParameterValue, from_os_error
 from mlgit.git.files import open_in_folder
@@ -330,6 +330,52 @@ class RefStore:
         except OSError as error:
             raise from_os_error(error, "make refs") from error
         return taken
+
+    def switch(self, changes: Mapping[str, tuple[str | None, str | None]]) -> None:
+        """Change many refs at once, or none of them: by one write of ``packed-refs``.
+
+        For refs whose writers keep a lock of their own (the registry's): no lock is taken on the
+        refs themselves, so that one that is killed leaves them as they were, or as they shall be.
+
+        Args:
+            changes: What each ref must be now, and what it shall be; None for "absent".
+
+        Raises:
+            InvalidParameterValue: Git doesn't take a name.
+            Conflict: A ref is something else by now, or somebody holds the lock on
+                ``packed-refs``.
+            StorageError, PermissionDenied: It can't be written.
+        """
+        for name in changes:
+            check_ref_name(name)
+        path = f"{self.common_dir}/packed-refs"
+        try:
+            self._pack_these(path, changes)
+            with _Lock(path, False) as lock:
+                _, data = _open_packed(path)
+                for name, (expected, _) in changes.items():
+                    if self._read_loose(name) or find(data, name) != expected:
+                        raise Conflict(
+                            f"The ref {name} isn't {expected or 'absent'}: somebody else changed "
+                            "it first",
+                            hint="repeat the command; nothing was overwritten",
+                        )
+                lock.replace(
+                    merged(data, {n: new or "" for n, (_, new) in changes.items()}), sync=True
+                )
+        except OSError as error:
+            raise from_os_error(error, "change refs") from error
+
+    def _pack_these(self, path: str, names: Collection[str]) -> None:
+        """Move some loose refs into ``packed-refs``."""
+        with _Lock(path, False) as lock:
+            _, data = _open_packed(path)
+            loose = {name: self._read_loose(name) for name in names}
+            held = {name: sha for name, sha in loose.items() if sha and _HEX.match(sha)}
+            if held:
+                lock.replace(merged(data, held), sync=True)
+        for name, sha in held.items():
+            self._drop_loose(name, sha)
 
     # -- packing
 

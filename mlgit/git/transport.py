@@ -68,11 +68,17 @@ class GitTransport(ABC):
     Args:
         repo: The clone.
         remote: The name of a remote in its configuration, a URL or a path.
+
+    Attributes:
+        heard: What the other side said to people during the last push: its hooks, say.
+        torn: Whether a push was to be atomic, and the other side can't do that.
     """
 
     def __init__(self, repo: Repository, remote: str) -> None:
         self.repo = repo
         self.remote = remote
+        self.heard = ""
+        self.torn = False
 
     @abstractmethod
     def list_refs(self, prefixes: Sequence[str]) -> dict[str, str]:
@@ -96,11 +102,17 @@ class GitTransport(ABC):
         """
 
     @abstractmethod
-    def push(self, updates: Sequence[Update]) -> list[Result]:
+    def push(self, updates: Sequence[Update], *, atomic: bool = False) -> list[Result]:
         """Move refs of the remote forward, each by itself, after what they lead to.
 
         A ref that isn't at, or behind, the new commit is rejected, whoever changed it. What a
         push that was killed left in this clone is removed, also where there are no updates.
+
+        Args:
+            updates: The refs.
+            atomic: All or none, removals excepted. Of those that didn't go for another's sake it
+                is said that the other was rejected, or not taken. Where the other side can't do
+                it, each goes by itself, and ``torn`` says so.
 
         Returns:
             A result for each update.
@@ -108,6 +120,24 @@ class GitTransport(ABC):
         Raises:
             What ``list_refs`` raises.
         """
+
+
+_FOR_ANOTHERS_SAKE = ("atomic push fail", "atomic transaction failed")
+
+
+def blamed(results: list[Result]) -> list[Result]:
+    """The results of an atomic push: what failed for another's sake is as the other is."""
+    refused = any(
+        result.status == ERROR and not result.reason.startswith(_FOR_ANOTHERS_SAKE)
+        for result in results
+    )
+    status = ERROR if refused else REJECTED
+    return [
+        result._replace(status=status)
+        if result.status != OK and result.reason.startswith(_FOR_ANOTHERS_SAKE)
+        else result
+        for result in results
+    ]
 
 
 def transport(repo: Repository, remote: str) -> GitTransport:

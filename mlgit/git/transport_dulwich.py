@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlgit import settings
 from mlgit.exceptions import MlgitException, from_os_error
 from mlgit.git.commits import parse_commit
 from mlgit.git.repository import Repository
-from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, below, failure
+from mlgit.git.transport import (
+    ERROR,
+    OK,
+    REJECTED,
+    GitTransport,
+    Result,
+    Update,
+    below,
+    blamed,
+    failure,
+)
 
 if TYPE_CHECKING:
     from dulwich.client import GitClient
@@ -67,8 +78,9 @@ class DulwichTransport(GitTransport):
             client.fetch(path, target, choose, ref_prefix=_PREFIXES)  # type: ignore[arg-type]
         self.repo.objects.refresh()
 
-    def push(self, updates: Sequence[Update]) -> list[Result]:
+    def push(self, updates: Sequence[Update], *, atomic: bool = False) -> list[Result]:
         """See ``GitTransport.push``."""
+        self.heard = ""
         if not updates:
             return []
         rejected: dict[str, Result] = {}
@@ -85,18 +97,40 @@ class DulwichTransport(GitTransport):
                 elif now != (new and new.encode()):
                     sent[ref] = new
                     changes[os.fsencode(ref)] = new.encode() if new else _ZERO
+            if atomic and rejected:
+                for ref in sent:
+                    rejected[ref] = Result(ref, REJECTED, "atomic push failed")
+                return {}
             return changes
 
-        client, path = self._client("push")
-        with _told("push to", self.remote), _opened(self.repo) as source:
-            answer = client.send_pack(path, choose, source.generate_pack_data)  # type: ignore[arg-type]
+        answer = self._send(choose, atomic)
         status = {os.fsdecode(ref): why for ref, why in (answer.ref_status or {}).items()}
         results = []
         for ref, _, _ in updates:
             why = status.get(ref) if ref in sent else None
             reason = why.decode("utf-8", "replace") if isinstance(why, bytes) else why
             results.append(rejected.get(ref) or Result(ref, *_verdict(reason)))
-        return results
+        return blamed(results) if atomic else results
+
+    def _send(self, choose: Callable[[Any], Any], atomic: bool) -> Any:
+        """Send what is chosen, all or none where that is asked for and can be done."""
+        heard: list[bytes] = []
+        client, path = self._client("push")
+        with _told("push to", self.remote), _opened(self.repo) as source:
+            call: Any = client.send_pack
+            send = partial(call, path, choose, source.generate_pack_data)
+            try:
+                answer = send(progress=heard.append, **({"atomic": True} if atomic else {}))
+            except Exception as error:
+                # An old dulwich doesn't know the argument; an old server can't do it.
+                unknown = isinstance(error, TypeError) and "'atomic'" in str(error)
+                if not atomic or not (unknown or "not support atomic" in str(error)):
+                    raise
+                self.torn = True
+                answer = send(progress=heard.append)
+        said = b"".join(heard).decode("utf-8", "replace").splitlines()
+        self.heard = "\n".join(line.strip() for line in said if line.strip())
+        return answer
 
     def _contains(self, newer: str, older: str) -> bool:
         """Whether a commit stands on another; False where it isn't here."""

@@ -9,10 +9,21 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from mlgit.exceptions import MlgitException
 from mlgit.git.files import unlock_and_close
 from mlgit.git.programs import run
 from mlgit.git.repository import Repository
-from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, below, failure
+from mlgit.git.transport import (
+    ERROR,
+    OK,
+    REJECTED,
+    GitTransport,
+    Result,
+    Update,
+    below,
+    blamed,
+    failure,
+)
 
 # Refs that are being pushed, under the name that they shall have there. What is pushed must
 # be what was looked at: a glob over the runs themselves would take along those that end
@@ -80,26 +91,38 @@ class BinaryTransport(GitTransport):
             self._git("fetch from", "fetch", *options, "--stdin", self.remote, data=lines)
         self.repo.objects.refresh()
 
-    def push(self, updates: Sequence[Update]) -> list[Result]:
+    def push(self, updates: Sequence[Update], *, atomic: bool = False) -> list[Result]:
         """See ``GitTransport.push``."""
         moved = {update.ref: update.new for update in updates if update.new is not None}
+        self.heard = ""
         with _pushing(self.repo):
-            results = self._push_moved(moved) if moved else []
+            results = self._push_moved(moved, atomic) if moved else []
         removed = [update for update in updates if update.new is None]
         for at in range(0, len(removed), _REMOVALS):
             results += self._push_removed(removed[at : at + _REMOVALS])
         return results
 
-    def _push_moved(self, moved: dict[str, str]) -> list[Result]:
+    def _push_moved(self, moved: dict[str, str], atomic: bool) -> list[Result]:
         prefix = f"{OUTGOING}{os.getpid()}-{secrets.token_hex(4)}/"
         outgoing = {prefix + ref.removeprefix("refs/"): sha for ref, sha in moved.items()}
         refs = self.repo.refs
         refs.add_packed(outgoing)
         try:
-            results = self._push([f"{prefix}*:refs/*"])
+            results = self._push_all([f"{prefix}*:refs/*"], atomic)
         finally:
             refs.delete_many(prefix, outgoing)
-        return _complete(results, list(moved), self.said)
+        completed = _complete(results, list(moved), self.said)
+        return blamed(completed) if atomic else completed
+
+    def _push_all(self, refspecs: list[str], atomic: bool) -> list[Result]:
+        if atomic:
+            try:
+                return self._push(["--atomic"], refspecs)
+            except MlgitException as error:
+                if "does not support --atomic" not in error.message:
+                    raise
+                self.torn = True
+        return self._push(refspecs)
 
     def _push_removed(self, removed: list[Update]) -> list[Result]:
         leases = [f"--force-with-lease={update.ref}:{update.old}" for update in removed]
@@ -113,6 +136,8 @@ class BinaryTransport(GitTransport):
         always = ["--porcelain", "--no-verify", "--no-progress", "--recurse-submodules=no"]
         # 1: some refs were rejected, which the lines tell.
         out = self._git("push to", "push", *always, *options, self.remote, *refspecs, codes=(0, 1))
+        said = (line[7:].strip() for line in self.said.splitlines() if line.startswith("remote:"))
+        self.heard = "\n".join([*filter(None, [self.heard]), *filter(None, said)])
         results = [result for result in map(_parse, out.splitlines()) if result is not None]
         if not results and "error:" in self.said and "Done" not in out:
             raise failure("push to", self.remote, self.said)

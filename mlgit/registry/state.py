@@ -231,3 +231,17 @@ def _times(state: ModelState, events: list[Event], text: ModelText | None) -> No
     state.creation_time = made if made is not None else min((e.time for e in events), default=0)
     changed = (text and text.last_update_time) or state.creation_time
     state.last_update_time = max([state.creation_time, changed, *times])
+
+
+def take(state: ModelState, number: int, event: Event) -> None:
+    """Let an event that comes after all others happen.
+
+    Args:
+        state: The state, which is changed.
+        number: The version that it is about.
+        event: A tag that gives, takes or deletes.
+    """
+    if event.name.event == DEREGISTER:
+        state.versions.pop(number, None)
+    elif number in state.versions:
+        _take_over(state, state.versions[number], event)

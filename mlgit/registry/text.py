@@ -212,6 +212,15 @@ def write_text(
         Conflict: Somebody else did.
         StorageError, PermissionDenied: It can't be written.
     """
+    made = commit_text(repo, key, text, old, subject, now)
+    repo.refs.update(ref_of(key), made, old)
+    return made
+
+
+def commit_text(
+    repo: Repository, key: str, text: ModelText, old: str | None, subject: str, now: int
+) -> str:
+    """Write the commit of a model's text, and no ref; see ``write_text``."""
     tree = write_tree(repo, text)
     message = f"{' '.join(subject.split())}\n\nMlgit-Model: {key}\n"
     commit = Commit(
@@ -221,9 +230,7 @@ def write_text(
         signature(repo.committer(), now),
         message,
     )
-    made = repo.objects.write("commit", format_commit(commit))
-    repo.refs.update(ref_of(key), made, old)
-    return made
+    return repo.objects.write("commit", format_commit(commit))
 
 
 # -- merging

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mlgit.exceptions import Conflict, InvalidParameterValue, from_os_error
-from mlgit.git.commits import Commit, format_commit, parse_commit, signature
-from mlgit.git.files import open_in_folder, unlock_and_close
+from mlgit.exceptions import Conflict, InvalidParameterValue
+from mlgit.git.commits import signature
 from mlgit.git.signing import signer, signs_tags
 from mlgit.git.tags import Tag, format_tag
-from mlgit.git.trees import FILE, format_tree
 from mlgit.registry import rows
+from mlgit.registry.commits import on_top, own_commit
 from mlgit.registry.index import RegistryIndex
+from mlgit.registry.locking import only_writer
 from mlgit.registry.tags import (
     ASSIGN,
     REGISTER,
@@ -32,7 +31,6 @@ from mlgit.store.timeform import now_ms, to_iso
 _ATTEMPTS = 10
 # So many loose tags are packed at once: a folder of more is slow to list.
 _MANY = 500
-_VERSION_FILE = b"version.yaml"
 
 # Puts a signature into a tag (``mlgit.git.signing``).
 Signer = Callable[[Tag], Tag]
@@ -58,17 +56,8 @@ class Writer:
         Raises:
             PermissionDenied, StorageError: The lock can't be made.
         """
-        path = f"{self.repo.state_dir}/registry.lock"
-        try:
-            fd = open_in_folder(path, os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise from_os_error(error, "lock the registry") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            with self.index.settled():
-                yield
-        finally:
-            unlock_and_close(fd)
+        with only_writer(self.repo), self.index.settled():
+            yield
 
     # -- tags
 
@@ -104,9 +93,9 @@ class Writer:
             full = self._message(REGISTER, model, number, message, now)
             target = commit
             if commit is None:
-                target = self._own_commit(model, number, format_message(full), now)
+                target = own_commit(self.repo, model, number, format_message(full), now)
             elif carrying:
-                target = self._on_top(commit, model, number, now)
+                target = on_top(self.repo, commit, model, number, now)
             try:
                 name = TagName(key, REGISTER, version=f"{number}.0.0")
                 self._tag(key, name, str(target), full, sign)
@@ -199,8 +188,6 @@ class Writer:
         except (OSError, Conflict):
             pass  # somebody else is at it, or nothing may be written: the tags are there
 
-    # -- commits
-
     def _next(self, key: str, commit: str | None) -> tuple[int, bool]:
         """The next version's number, and whether a commit carries one of the model already."""
         first = f"{TAGS}{key}@v"
@@ -218,34 +205,6 @@ class Writer:
                 highest = max(highest, int(name.version.split(".")[0]))
                 carrying = carrying or target == commit
         return highest + 1, carrying
-
-    def _on_top(self, commit: str, model: str, number: int, now: int) -> str:
-        """A commit of the same tree: GTO can't read two versions on one commit."""
-        below = parse_commit(self.repo.objects.commit(commit))
-        trailers = "".join(f"{k}: {v}\n" for k, v in below.trailers().items())
-        text = f"Version {number} of {' '.join(model.split())}\n"
-        message = f"{text}\n{trailers}" if trailers else text
-        made = Commit(
-            below.tree,
-            (commit,),
-            signature(self.repo.author(), now),
-            signature(self.repo.committer(), now),
-            message,
-        )
-        return self.repo.objects.write("commit", format_commit(made))
-
-    def _own_commit(self, model: str, number: int, text: str, now: int) -> str:
-        objects = self.repo.objects
-        blob = objects.write("blob", text.encode())
-        tree = objects.write("tree", format_tree({_VERSION_FILE: (FILE, blob)}))
-        made = Commit(
-            tree,
-            (),
-            signature(self.repo.author(), now),
-            signature(self.repo.committer(), now),
-            f"Version {number} of {' '.join(model.split())}\n",
-        )
-        return objects.write("commit", format_commit(made))
 
     # -- text
 

@@ -299,6 +299,59 @@ def test_what_the_other_side_refuses_is_told(
     assert remote.list_refs([RUN]) == {RUN + "b": two}
 
 
+def test_an_atomic_push_is_all_or_nothing(
+    repo_dir: Path, tmp_path: Path, git: Git, program: str, url: str
+) -> None:
+    one, two, three = commits(git, repo_dir, 3)
+    _, remote = pair(repo_dir, url)
+    remote.push([Update(RUN + "a", one, None)])
+    both = [Update(RUN + "a", two, one), Update(RUN + "b", three, None)]
+    results = remote.push(both, atomic=True)
+    assert [result.status for result in results] == [REJECTED, REJECTED]
+    assert remote.list_refs([RUN]) == {RUN + "a": one}
+    results = remote.push(
+        [Update(RUN + "b", two, None), Update(RUN + "c", three, None)], atomic=True
+    )
+    assert [result.status for result in results] == [OK, OK] and not remote.torn
+    assert remote.list_refs([RUN]) == {RUN + "a": one, RUN + "b": two, RUN + "c": three}
+
+
+@pytest.mark.parametrize("kind", ["update", "pre-receive"])
+def test_an_atomic_push_that_a_hook_refuses(
+    repo_dir: Path, tmp_path: Path, git: Git, program: str, url: str, kind: str
+) -> None:
+    if not url.startswith(("http", "ssh")) and program == "dulwich":
+        pytest.skip("dulwich runs no hooks in a repository that it opens itself")
+    hook = tmp_path / "there.git" / "hooks" / kind
+    hook.parent.mkdir(exist_ok=True)
+    refuse = "*secret*) echo the secret is protected >&2; exit 1;;"
+    hook.write_text(f'#!/bin/sh\ncase "$1$(cat)" in {refuse} esac\n')
+    hook.chmod(0o755)
+    one, two = commits(git, repo_dir, 2)
+    _, remote = pair(repo_dir, url)
+    both = [Update(RUN + "a", one, None), Update(RUN + "secret", two, None)]
+    results = remote.push(both, atomic=True)
+    assert [result.status for result in results] == ["error", "error"], results
+    assert "hook declined" in results[1].reason
+    assert "the secret is protected" in remote.heard
+    assert remote.list_refs([RUN]) == {}
+    assert remote.push(both[:1], atomic=True)[0].status == OK
+    assert "protected" not in remote.heard
+
+
+def test_an_other_side_that_cannot_push_atomically(
+    repo_dir: Path, tmp_path: Path, git: Git, program: str, url: str
+) -> None:
+    if not url.startswith(("http", "ssh")) and program == "dulwich":
+        pytest.skip("dulwich is the other side itself")
+    git(tmp_path / "there.git", "config", "receive.advertiseAtomic", "false")
+    one, two = commits(git, repo_dir, 2)
+    _, remote = pair(repo_dir, url)
+    results = remote.push([Update(RUN + "a", one, None), Update(RUN + "b", two, None)], atomic=True)
+    assert [result.status for result in results] == [OK, OK] and remote.torn
+    assert remote.list_refs([RUN]) == {RUN + "a": one, RUN + "b": two}
+
+
 def test_a_repository_that_is_not_there(
     repo_dir: Path, tmp_path: Path, git: Git, program: str, url: str
 ) -> None:
