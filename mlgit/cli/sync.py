@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from mlgit.objects.transfer import Transferred
     from mlgit.store.gitstore import GitStore
     from mlgit.sync.fetch import Fetched
-    from mlgit.sync.incoming import Apart, Incoming
+    from mlgit.sync.incoming import Incoming
     from mlgit.sync.push import Progress, Pushed
+    from mlgit.sync.threeway import Apart
 
 _REMOTE = click.argument("remote", metavar="[GIT_REMOTE]", required=False)
 _EXPERIMENT = click.option(

@@ -122,19 +122,20 @@ class GitTransport(ABC):
         """
 
 
-_FOR_ANOTHERS_SAKE = ("atomic push fail", "atomic transaction failed")
+# Why a ref of an atomic push wasn't taken, in Git's words, where another is to blame.
+FOR_ANOTHERS_SAKE = ("atomic push fail", "atomic transaction failed")
 
 
 def blamed(results: list[Result]) -> list[Result]:
     """The results of an atomic push: what failed for another's sake is as the other is."""
     refused = any(
-        result.status == ERROR and not result.reason.startswith(_FOR_ANOTHERS_SAKE)
+        result.status == ERROR and not result.reason.startswith(FOR_ANOTHERS_SAKE)
         for result in results
     )
     status = ERROR if refused else REJECTED
     return [
         result._replace(status=status)
-        if result.status != OK and result.reason.startswith(_FOR_ANOTHERS_SAKE)
+        if result.status != OK and result.reason.startswith(FOR_ANOTHERS_SAKE)
         else result
         for result in results
     ]

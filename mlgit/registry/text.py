@@ -233,6 +233,18 @@ def commit_text(
     return repo.objects.write("commit", format_commit(commit))
 
 
+def renumber(text: ModelText, numbers: Mapping[int, int]) -> bool:
+    """Let what is said of versions follow them to other numbers; whether there was something.
+
+    Args:
+        text: The text, which is changed.
+        numbers: The new numbers, by the old ones.
+    """
+    moved = {old: text.versions.pop(old) for old in numbers if old in text.versions}
+    text.versions.update((numbers[old], version) for old, version in moved.items())
+    return bool(moved)
+
+
 # -- merging
 
 _FIELDS = ("name", "lifecycle_stage", "description")

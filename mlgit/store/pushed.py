@@ -7,7 +7,7 @@ each remote, in the form of ``packed-refs``, says what was there; it is a memory
 from __future__ import annotations
 
 import os
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from mlgit.exceptions import from_os_error
 from mlgit.git import Repository
@@ -45,6 +45,19 @@ def known(repo: Repository, remote: str) -> dict[str, str] | None:
     except OSError:
         return None
     return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
+
+
+def seen(repo: Repository) -> set[tuple[str, str]]:
+    """(ref, commit or tag object) of all that any remote had when it was looked at last."""
+    found: set[tuple[str, str]] = set()
+    try:
+        remotes = os.listdir(f"{repo.state_dir}/remotes")
+    except OSError:
+        return found
+    for name in remotes:
+        if not name.endswith(".tmp"):
+            found.update((known(repo, unquote(name)) or {}).items())
+    return found
 
 
 def unpushed(store: GitStore, remote: str) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.git.trees import resolve_commit
-from mlgit.store import spelling
+from mlgit.store import names, spelling
 
 TAGS = "refs/tags/"
 _TAG = re.compile(
@@ -91,6 +91,24 @@ def versions_of(repo: Repository, model: str) -> list[Version]:
             else "mlgit fetch brings the registry's tags from a Git remote",
         )
     return known[model]
+
+
+def run_refs(repo: Repository, sha: str) -> list[str]:
+    """The names of the refs of the run, and of its experiment, that a tag is about.
+
+    Args:
+        repo: The repository.
+        sha: What the tag's ref holds.
+    """
+    try:
+        commit = run_commit(repo, resolve_commit(repo.objects, sha))
+    except MlgitException:
+        return []  # a tag of something else
+    found = parse_commit(repo.objects.commit(commit)).trailers() if commit else {}
+    run_id, experiment_id = found.get("Mlgit-Run"), found.get("Mlgit-Experiment")
+    if not run_id or not experiment_id:
+        return []
+    return [names.run_ref(experiment_id, run_id), names.EXPERIMENTS + experiment_id]
 
 
 def run_commit(repo: Repository, commit: str) -> str | None:

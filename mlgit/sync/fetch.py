@@ -12,12 +12,14 @@ from mlgit.git.transport import clone as clone_repository
 from mlgit.git.transport import masked, transport
 from mlgit.objects import Entry
 from mlgit.objects.transfer import Transferred
+from mlgit.registry.writer import Signer
 from mlgit.store import names, pushed
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
 from mlgit.store.registry_tags import versions_of
 from mlgit.store.remotes import remote_objects
 from mlgit.sync import wanted
+from mlgit.sync.crossing import policy_of
 from mlgit.sync.incoming import SHARED, Incoming, bring, ours
 from mlgit.sync.push import Show, no_show
 
@@ -37,15 +39,26 @@ class Fetched:
     objects: Transferred = wanted.NOTHING
 
 
-def fetch(store: GitStore, remote: str, *, dry_run: bool = False, show: Show = no_show) -> Fetched:
+def fetch(
+    store: GitStore,
+    remote: str,
+    *,
+    renumber: bool = True,
+    sign: Signer | None = None,
+    dry_run: bool = False,
+    show: Show = no_show,
+) -> Fetched:
     """Fetch a remote's runs, experiments, archives and registry, without what they name.
 
     Refs that are behind move forward, those that both sides changed are merged key by key, or
-    left alone. It can be interrupted and repeated.
+    left alone. This clone's own registry tags, which no remote has, come after those that came.
+    It can be interrupted and repeated.
 
     Args:
         store: The store.
         remote: A Git remote's name, a URL or a path.
+        renumber: Versions of this clone's own may get other numbers, where the remote has theirs.
+        sign: Signs tags that were signed and have to be made again.
         dry_run: Change nothing, and tell what would be done.
         show: Makes what is told how far a job is, from the job's title.
 
@@ -56,7 +69,8 @@ def fetch(store: GitStore, remote: str, *, dry_run: bool = False, show: Show = n
     way = transport(store.repo, remote)
     with show("Fetching runs"):
         there = ours(way.list_refs(SHARED))
-        came = bring(store, way, there, dry_run=dry_run)
+        policy = policy_of(store.repo, renumber, sign)
+        came = bring(store, way, there, policy=policy, dry_run=dry_run)
     if not dry_run:
         pushed.note(store.repo, masked(remote), there)
     return Fetched(masked(remote), came)

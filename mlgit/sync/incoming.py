@@ -9,38 +9,26 @@ from dataclasses import dataclass, field
 from mlgit.exceptions import Conflict, InvalidParameterValue, MlgitException
 from mlgit.git import Repository, check_ref_name
 from mlgit.git.transport import GitTransport
+from mlgit.registry.replaying import Renumbered, Replayed
+from mlgit.registry.text import ref_of
 from mlgit.store import journal, names
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import stands_on
 from mlgit.store.registry_tags import TAGS, is_registry_tag
+from mlgit.sync import crossing
+from mlgit.sync.crossing import Crossings, HeldBack, Policy
 from mlgit.sync.merging import merge_commits
-from mlgit.sync.threeway import Clash
+from mlgit.sync.threeway import Apart, Clash
 
 REGISTRY = "refs/mlgit/registry/"
-# Tags last: they name runs' commits. Of them, the registry's alone are ours.
+# Of the tags, the registry's alone are ours.
 SHARED = (names.EXPERIMENTS, REGISTRY, names.ARCHIVE, names.RUNS, TAGS)
 _NUMBERED = re.compile(r"^refs/mlgit/(experiments|archive)/[0-9]{1,30}\Z")
 _RUN = re.compile(r"^refs/mlgit/runs/[0-9]{1,30}/[A-Za-z0-9][A-Za-z0-9_-]{0,255}\Z")
 _ATTEMPTS = 5
 # So many loose refs are packed at once.
 _MANY = 200
-
-
-@dataclass(frozen=True)
-class Apart:
-    """A ref that both sides changed in ways that don't go together; neither was touched.
-
-    Attributes:
-        ref: Its name.
-        ours, theirs: The commits of this clone and of the remote.
-        clashes: What both set to different values.
-    """
-
-    ref: str
-    ours: str
-    theirs: str
-    clashes: list[Clash]
 
 
 @dataclass
@@ -54,6 +42,8 @@ class Incoming:
         apart: Refs that were left alone.
         dropped: Refs of runs that went, as an archive has these runs.
         refused: Names that mlgit doesn't take, and why.
+        renumbered, replayed: Versions and tags of this clone's own that come after the remote's.
+        held: Models whose tags crossed, and that were left alone.
     """
 
     new: list[str] = field(default_factory=list)
@@ -62,6 +52,23 @@ class Incoming:
     apart: list[Apart] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    renumbered: list[Renumbered] = field(default_factory=list)
+    replayed: list[Replayed] = field(default_factory=list)
+    held: list[HeldBack] = field(default_factory=list)
+
+    def held_back(self) -> set[str]:
+        """The refs of models that were left alone."""
+        return {ref for held in self.held for ref in held.refs}
+
+    def take(self, crossings: Crossings) -> None:
+        """Tell of tags that crossed, too."""
+        self.new += crossings.new
+        self.forwarded += crossings.forwarded
+        self.merged += crossings.merged
+        self.apart += crossings.apart
+        self.renumbered += crossings.renumbered
+        self.replayed += crossings.replayed
+        self.held += crossings.held
 
     def changed(self) -> list[str]:
         """All refs that are other than before."""
@@ -89,6 +96,7 @@ def bring(
     there: Mapping[str, str],
     wanted: Callable[[str], bool] = lambda ref: True,
     *,
+    policy: Policy | None = None,
     dry_run: bool = False,
 ) -> Incoming:
     """Bring commits of a remote, and this clone's refs up to them.
@@ -100,6 +108,8 @@ def bring(
         transport: The remote.
         there: Its refs.
         wanted: Which of the refs that differ are to be brought.
+        policy: What may be done with this clone's own registry tags where they crossed; what
+            the configuration says where None.
         dry_run: Change nothing. What would be merged is told as forwarded.
 
     Raises:
@@ -114,18 +124,23 @@ def bring(
     }
     # What this clone is ahead of is here already.
     needed = {ref: sha for ref, sha in differing.items() if not work.is_ahead(ref, sha)}
+    known = {ref: sha for ref, sha in there.items() if ref in differing or ref in work.here}
+    policy = policy or crossing.policy_of(store.repo)
     if dry_run:
-        for ref, sha in needed.items():
-            if ref in work.here and ref.startswith(TAGS):
-                work.told.apart.append(_moved(ref, work.here[ref], sha))
-                continue
-            (work.told.forwarded if ref in work.here else work.told.new).append(ref)
+        crossings = crossing.settle(store.repo, known, wanted, policy, dry_run=True)
+        work.tell(needed, crossings)
         return work.told
     transport.fetch(needed)
-    for prefix in SHARED:
+    for prefix in (names.EXPERIMENTS, names.ARCHIVE, names.RUNS):
         work.apply({ref: sha for ref, sha in needed.items() if ref.startswith(prefix)})
         if prefix == names.ARCHIVE:
             work.settle_archives()
+    # Tags last: they name runs' commits.
+    crossings = crossing.settle(store.repo, known, wanted, policy)
+    work.told.take(crossings)
+    done = work.told.held_back() | {ref_of(key) for key in crossings.keys}
+    for prefix in (REGISTRY, TAGS):
+        work.apply({r: s for r, s in needed.items() if r.startswith(prefix) and r not in done})
     if len(work.told.changed()) >= _MANY:
         store.repo.refs.pack("refs/mlgit/")
     return work.told
@@ -179,6 +194,17 @@ class _Bringing:
             if above in self._tags:
                 return True
         return any(other.startswith(f"{ref}/") for other in self._tags)
+
+    def tell(self, needed: Mapping[str, str], crossings: Crossings) -> None:
+        """Tell what would become of refs."""
+        self.told.take(crossings)
+        held = self.told.held_back()
+        for ref, sha in needed.items():
+            if ref in self.here and ref.startswith(TAGS):
+                if crossing.key_of_ref(ref) not in crossings.keys and ref not in held:
+                    self.told.apart.append(_moved(ref, self.here[ref], sha))
+            elif ref not in held:
+                (self.told.forwarded if ref in self.here else self.told.new).append(ref)
 
     # -- refs
 

@@ -1,10 +1,13 @@
-"""Push: the objects that refs lead to, then the refs, then what an archive made superfluous."""
+"""Push: the objects that refs lead to, then the refs, then what an archive made superfluous.
+
+Runs go each by itself, and after them the registry's tags and texts, all or none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, masked, transport
@@ -12,14 +15,19 @@ from mlgit.objects import Entry
 from mlgit.objects.notices import Watch
 from mlgit.objects.remote import RemoteObjects
 from mlgit.objects.transfer import Transferred
+from mlgit.registry.replaying import Renumbered, Replayed
+from mlgit.registry.writer import Signer
 from mlgit.store import names, placed, pushed
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
 from mlgit.store.lineage import stands_on
-from mlgit.store.registry_tags import TAGS
+from mlgit.store.registry_tags import TAGS, run_refs
 from mlgit.store.remotes import remote_objects
 from mlgit.sync import wanted
-from mlgit.sync.incoming import SHARED, Apart, Incoming, bring, ours, shared_refs
+from mlgit.sync.crossing import HeldBack, Policy, key_of_ref, own_keys, policy_of
+from mlgit.sync.incoming import REGISTRY, SHARED, Incoming, bring, ours, shared_refs
+from mlgit.sync.refusals import Refusal, explained
+from mlgit.sync.threeway import Apart
 
 Progress = Callable[[int, int], None]
 Show = Callable[[str], AbstractContextManager[Progress]]
@@ -39,6 +47,10 @@ class Pushed:
         failed: Refs that the remote doesn't take, and why.
         removed: Refs of archived runs that were removed there.
         objects: What was uploaded.
+        renumbered, replayed: Versions and tags of the registry that come after others' now.
+        held: Models whose tags crossed, and that were left alone.
+        torn: Whether the remote can't take the registry's refs all or none.
+        refusals: What is to be said of refs that the remote doesn't take, where that is known.
     """
 
     remote: str
@@ -49,6 +61,11 @@ class Pushed:
     failed: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     objects: Transferred = wanted.NOTHING
+    renumbered: list[Renumbered] = field(default_factory=list)
+    replayed: list[Replayed] = field(default_factory=list)
+    held: list[HeldBack] = field(default_factory=list)
+    torn: bool = False
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def no_show(what: str) -> AbstractContextManager[Progress]:
@@ -65,6 +82,8 @@ def push(
     artifacts: bool = True,
     all_artifacts: bool = False,
     object_remote: str | None = None,
+    renumber: bool = True,
+    sign: Signer | None = None,
     dry_run: bool = False,
     show: Show = no_show,
 ) -> Pushed:
@@ -84,6 +103,8 @@ def push(
             has already, and upload what this clone has and the other place hasn't. Without, that
             is done for runs that are named, and the first time that a place is used.
         object_remote: Where to; the default one where None.
+        renumber: Versions of this clone's own may get other numbers, where the remote has theirs.
+        sign: Signs tags that were signed and have to be made again.
         dry_run: Change nothing, and tell what would be done.
         show: Makes what is told how far a job is, from the job's title.
 
@@ -97,27 +118,11 @@ def push(
     """
     if remote is None:
         return Pushed("", objects=_upload_data(store, object_remote, dry_run, show))
-    work = _Push(store, remote, _chosen(store, runs, experiments), dry_run, show)
+    work = Push(store, remote, _chosen(store, runs, experiments), dry_run, show)
+    work.policy = policy_of(store.repo, renumber, sign)
     work.narrowed = runs is not None or experiments is not None
     work.thorough = all_artifacts or work.narrowed
-    told = work.told
-    for attempt in range(_ATTEMPTS):
-        updates = work.plan()
-        if artifacts and (attempt == 0 or updates):
-            work.upload(updates, object_remote, first=attempt == 0)
-        elif not artifacts and updates and not dry_run:
-            placed.forget(store.repo)
-        if dry_run:
-            told.refs = [update.ref for update in updates]
-            break
-        if not work.push(updates):
-            break
-    work.settle()
-    told.failed.update(work.raced)
-    told.removed += work.remove_archived()
-    if not dry_run:
-        pushed.note(store.repo, masked(remote), work.there)
-    return told
+    return work.go(artifacts, object_remote)
 
 
 def _upload_data(
@@ -154,7 +159,17 @@ def _chosen(
     return is_chosen
 
 
-class _Push:
+class Push:
+    """One push, however often it is tried.
+
+    Attributes:
+        told: What was done.
+        policy: What may be done with this clone's own registry tags.
+        narrowed: Whether only some refs are pushed.
+        thorough: Whether the objects of refs that the remote has are looked at, too.
+        with_runs: Whether the runs go along whose models the chosen tags register.
+    """
+
     def __init__(
         self,
         store: GitStore,
@@ -171,16 +186,42 @@ class _Push:
         self.told = Pushed(masked(remote))
         self.there: dict[str, str] = {}
         self.raced: dict[str, str] = {}
+        self.heard: list[str] = []
         self.watches: list[tuple[Watch, set[Entry], set[Entry]]] = []
-        self.narrowed = self.thorough = False
+        self.policy = Policy()
+        self.narrowed = self.thorough = self.with_runs = False
+        self.along: set[str] = set()
+
+    def go(self, artifacts: bool, object_remote: str | None) -> Pushed:
+        """Push, until nobody else was faster; see ``push``."""
+        told, repo = self.told, self.store.repo
+        for attempt in range(_ATTEMPTS):
+            updates = self.plan()
+            if artifacts and (attempt == 0 or updates):
+                self.upload(updates, object_remote, first=attempt == 0)
+            elif not artifacts and updates and not self.dry_run:
+                placed.forget(repo)
+            if self.dry_run:
+                told.refs = [update.ref for update in updates]
+                break
+            if not self.push(updates):
+                break
+        self.settle()
+        told.failed.update(self.raced)
+        told.refusals = explained(told.failed, "\n".join(self.heard))
+        told.removed += self.remove_archived()
+        if not self.dry_run:
+            pushed.note(repo, told.remote, self.there)
+        return told
 
     def plan(self) -> list[Update]:
         """What is to be pushed, after what differs on both sides was merged."""
         with self.show("Looking at the remote"):
             self.there = ours(self.transport.list_refs(SHARED))
             came = self._reconcile()
-        here = {ref: sha for ref, sha in shared_refs(self.store.repo).items() if self.chosen(ref)}
-        left = {apart.ref for apart in came.apart}
+        here = {ref: sha for ref, sha in shared_refs(self.store.repo).items() if self.is_meant(ref)}
+        left = {apart.ref for apart in came.apart} | came.held_back()
+        self._tell(came)
         self.told.merged += [ref for ref in came.merged if ref not in self.told.merged]
         self.told.apart = came.apart
         self.told.same = sum(self.there.get(ref) == sha for ref, sha in here.items())
@@ -196,12 +237,47 @@ class _Push:
     def _reconcile(self) -> Incoming:
         """Bring what the remote has of the refs that this clone changed too, and archives."""
         mine = shared_refs(self.store.repo)
+        if self.with_runs:
+            self.along = self._runs_of(mine)
+        # Of a model that has something to push, all is brought: it may have to come after it.
+        keys = own_keys({r: s for r, s in mine.items() if self.chosen(r)}, self.there)
 
         def differs_on_both(ref: str) -> bool:
-            # An archive tells which refs of runs the remote has no use for.
-            return (ref in mine and self.chosen(ref)) or ref.startswith(names.ARCHIVE)
+            if ref.startswith(names.ARCHIVE):
+                return True  # it tells which refs of runs the remote has no use for
+            if keys and ref.startswith((REGISTRY, TAGS)) and key_of_ref(ref) in keys:
+                return True
+            return ref in mine and self.is_meant(ref)
 
-        return bring(self.store, self.transport, self.there, differs_on_both, dry_run=self.dry_run)
+        return bring(
+            self.store,
+            self.transport,
+            self.there,
+            differs_on_both,
+            policy=self.policy,
+            dry_run=self.dry_run,
+        )
+
+    def is_meant(self, ref: str) -> bool:
+        """Whether a ref is one of those that are pushed."""
+        return self.chosen(ref) or ref in self.along
+
+    def _runs_of(self, mine: Mapping[str, str]) -> set[str]:
+        """The refs of the runs that chosen tags are about which the remote hasn't."""
+        found: set[str] = set()
+        for ref, sha in mine.items():
+            if ref.startswith(TAGS) and self.there.get(ref) != sha and self.chosen(ref):
+                found.update(r for r in run_refs(self.store.repo, sha) if r in mine)
+        return found
+
+    def _tell(self, came: Incoming) -> None:
+        told = self.told
+        # A version that others overtook twice has had a number in between that nobody saw.
+        before = {(one.model, one.new): one for one in told.renumbered}
+        again = [(before.pop((one.model, one.old), one), one) for one in came.renumbered]
+        told.renumbered = [*before.values(), *(replace(one, old=was.old) for was, one in again)]
+        told.replayed += came.replayed
+        told.held = came.held
 
     def upload(self, updates: list[Update], object_remote: str | None, first: bool) -> None:
         """Put the objects that the refs lead to, and the data of the checked out commit."""
@@ -258,8 +334,15 @@ class _Push:
 
     def push(self, updates: list[Update]) -> bool:
         """Push the refs; whether others were faster with some, so that it is to be repeated."""
-        with self.show("Pushing runs"):
-            results = self.transport.push(updates)
+        registry = [update for update in updates if update.ref.startswith((REGISTRY, TAGS))]
+        others = [update for update in updates if not update.ref.startswith((REGISTRY, TAGS))]
+        results: list[Result] = []
+        if others or not registry:
+            with self.show("Pushing runs"):
+                results += self.transport.push(others)
+        if registry:
+            with self.show("Pushing the registry"):
+                results += self._push_registry(registry)
         new = {update.ref: update.new for update in updates}
         for result in results:
             if result.status == OK:
@@ -269,6 +352,24 @@ class _Push:
                 self.told.failed[result.ref] = result.reason
         self.raced = {r.ref: r.reason for r in results if r.status == REJECTED}
         return bool(self.raced)
+
+    def _push_registry(self, updates: list[Update]) -> list[Result]:
+        """Push the registry's refs, all or none; where some aren't taken, model by model."""
+        results = self._push_atomic(updates)
+        models: dict[str | None, list[Update]] = {}
+        for update in updates:
+            models.setdefault(key_of_ref(update.ref), []).append(update)
+        if len(models) == 1 or not any(result.status == ERROR for result in results):
+            return results
+        self.heard.clear()
+        return [result for some in models.values() for result in self._push_atomic(some)]
+
+    def _push_atomic(self, updates: list[Update]) -> list[Result]:
+        results = self.transport.push(updates, atomic=True)
+        self.told.torn |= self.transport.torn
+        if any(result.status == ERROR for result in results):
+            self.heard.append(self.transport.heard)
+        return results
 
     def remove_archived(self) -> list[str]:
         """Remove the remote's refs of runs that its archives have."""

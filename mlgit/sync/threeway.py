@@ -26,6 +26,22 @@ class Clash:
     theirs: str | None
 
 
+@dataclass(frozen=True)
+class Apart:
+    """A ref that both sides changed in ways that don't go together; neither was touched.
+
+    Attributes:
+        ref: Its name.
+        ours, theirs: The commits of this clone and of the remote.
+        clashes: What both set to different values.
+    """
+
+    ref: str
+    ours: str
+    theirs: str
+    clashes: list[Clash]
+
+
 def merge(
     base: Mapping[K, V],
     ours: Mapping[K, V],

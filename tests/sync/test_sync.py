@@ -473,12 +473,20 @@ def test_a_tag_is_never_moved(clones: Pair, git: Git, there: Path, program: str)
     theirs = tag(git, one, "m@v1.0.0", tip(one, first))
     ours = tag(git, two, "m@v1.0.0", tip(two, second))
     push(one.store, "origin")
-    told = push(two.store, "origin")
-    assert [a.ref for a in told.apart] == ["refs/tags/m@v1.0.0"]
+    told = push(two.store, "origin", renumber=False)
+    assert [held.model for held in told.held] == ["m"]
     assert told.refs == [names.run_ref("0", second)]
     assert git(there, "rev-parse", "refs/tags/m@v1.0.0").strip() == theirs
+    assert [held.model for held in fetch(two.store, "origin", renumber=False).came.held] == ["m"]
+    assert git(two.store.repo.worktree, "rev-parse", "refs/tags/m@v1.0.0").strip() == ours
+    # Pushed to another remote, it is published, and so not to be made again.
+    git(there.parent, "init", "-q", "--bare", "fork.git")
+    push(two.store, str(there.parent / "fork.git"))
+    told = push(two.store, "origin")
+    assert [a.ref for a in told.apart] == ["refs/tags/m@v1.0.0"]
     assert [a.ref for a in fetch(two.store, "origin").came.apart] == ["refs/tags/m@v1.0.0"]
     assert git(two.store.repo.worktree, "rev-parse", "refs/tags/m@v1.0.0").strip() == ours
+    assert git(there, "rev-parse", "refs/tags/m@v1.0.0").strip() == theirs
 
 
 def test_a_tag_that_was_moved_here_is_left_alone_by_both(
