@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def status(app: App, ask_remote: bool, as_json: bool) -> None:
     """Show what is going on in this repository.
 
-    The experiment that new runs belong to, the runs that are going, those that no Git remote is
-    known to have, and what can't be read.
+    The experiment that new runs belong to, the runs that are going, the runs and registry tags
+    that no Git remote is known to have, and what can't be read.
     Runs whose processes have died are recovered first, and named.
     """
     from mlgit.tracking.state import state
@@ -76,6 +76,11 @@ def _json(found: State) -> dict[str, Any]:
             for remote, runs in found.unpushed.items()
             for run_id, name in runs
         ],
+        "unpushed_registry": [
+            {"remote": remote, "ref": ref}
+            for remote, refs in found.unpushed_registry.items()
+            for ref in refs
+        ],
         "problems": [{"where": where, "message": text} for where, text in found.problems],
     }
 
@@ -100,6 +105,10 @@ def _text(found: State, out: Output) -> str:
     for remote, runs in found.unpushed.items():
         if runs:
             lines += ["", f"not pushed to {one_line(remote)}, as far as is known: {_names(runs)}"]
+    for remote, refs in found.unpushed_registry.items():
+        if refs:
+            where = f"not pushed to {one_line(remote)}, as far as is known"
+            lines += ["", f"{where}: {_registry(refs)}"]
     if found.problems:
         lines += ["", out.style("problems (mlgit fsck says more):", "red")]
         for where, text in found.problems:
@@ -111,6 +120,18 @@ def _names(runs: list[tuple[str, str]]) -> str:
     shown = ", ".join(one_line(name or run_id[:8]) for run_id, name in runs[:5])
     more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
     return f"{plural(len(runs), 'run')} ({shown}{more})"
+
+
+def _registry(refs: list[str]) -> str:
+    tags = [ref.removeprefix("refs/tags/") for ref in refs if ref.startswith("refs/tags/")]
+    parts = []
+    if tags:
+        shown = ", ".join(one_line(tag) for tag in sorted(tags)[:5])
+        more = f" and {len(tags) - 5} more" if len(tags) > 5 else ""
+        parts.append(f"{plural(len(tags), 'registry tag')} ({shown}{more})")
+    if len(refs) > len(tags):
+        parts.append(plural(len(refs) - len(tags), "model text"))
+    return " and ".join(parts)
 
 
 def _row(run: Going) -> list[str]:

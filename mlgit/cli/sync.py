@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from mlgit.cli import errors
+from mlgit.cli import errors, pushing
 from mlgit.cli.context import RUN, App
-from mlgit.cli.output import one_line, plural, size
+from mlgit.cli.output import one_line, plural, safe, size
 from mlgit.exceptions import MlgitException
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from mlgit.store.gitstore import GitStore
     from mlgit.sync.fetch import Fetched
     from mlgit.sync.incoming import Incoming
-    from mlgit.sync.push import Progress, Pushed
+    from mlgit.sync.push import Pushed
     from mlgit.sync.threeway import Apart
 
 _REMOTE = click.argument("remote", metavar="[GIT_REMOTE]", required=False)
@@ -46,6 +45,7 @@ _QUIET = click.option("-q", "--quiet", is_flag=True, help="Print data and errors
 @click.option(
     "--all-artifacts", is_flag=True, help="Upload what is missing of runs pushed before, too."
 )
+@pushing.no_renumber
 @_DRY
 @_JSON
 @_QUIET
@@ -58,6 +58,7 @@ def push(
     storage: str | None,
     no_artifacts: bool,
     all_artifacts: bool,
+    no_renumber: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -68,7 +69,8 @@ def push(
     names. Without GIT_REMOTE, it is the branch's remote, or origin. Branches are Git's: git
     push them. --experiment and --run may be repeated. What others changed meanwhile is
     merged first; where a run was changed in ways that don't go together, neither side is
-    touched, and the exit code is 1.
+    touched, and the exit code is 1. Tags of registered models go all or none, yours after
+    those that others pushed meanwhile.
     """
     from mlgit.sync import push as library
 
@@ -83,14 +85,16 @@ def push(
         artifacts=not no_artifacts,
         all_artifacts=all_artifacts,
         object_remote=storage,
+        renumber=not no_renumber,
+        sign=pushing.signer(app),
         dry_run=dry_run,
-        show=_shown(app),
+        show=pushing.shown(app),
     )
     if as_json:
         app.out.json(_push_json(done, dry_run))
     else:
         _tell_pushed(app, done, dry_run)
-    if done.apart or done.failed:
+    if done.apart or done.failed or done.held:
         click.get_current_context().exit(errors.FOUND)
 
 
@@ -101,6 +105,7 @@ def push(
 @_RUN
 @_MODEL
 @_STORAGE
+@pushing.no_renumber
 @_DRY
 @_JSON
 @_QUIET
@@ -113,6 +118,7 @@ def fetch(
     runs: tuple[str, ...],
     models: tuple[str, ...],
     storage: str | None,
+    no_renumber: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -125,7 +131,7 @@ def fetch(
     """
     app.out.quiet |= quiet
     narrow = bool(experiments or runs or models)
-    which = _Which(experiments, runs, models)
+    which = _Which(experiments, runs, models, not no_renumber)
     done, problem = _fetch(app, remote, artifacts or narrow, which, storage, dry_run)
     if as_json:
         app.out.json(_fetch_json(done, dry_run))
@@ -144,6 +150,7 @@ def fetch(
 @_RUN
 @_MODEL
 @_STORAGE
+@pushing.no_renumber
 @_DRY
 @_JSON
 @_QUIET
@@ -157,6 +164,7 @@ def pull(
     runs: tuple[str, ...],
     models: tuple[str, ...],
     storage: str | None,
+    no_renumber: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -171,7 +179,7 @@ def pull(
 
     app.out.quiet |= quiet
     want = not no_artifacts
-    which = _Which(experiments, runs, models)
+    which = _Which(experiments, runs, models, not no_renumber)
     place = want and not (no_checkout or dry_run) and app.open().repo.worktree is not None
     left: dict[str, int] | None = {} if place else None
     done, problem = _fetch(app, remote, want, which, storage, dry_run, data=want, left=left)
@@ -221,9 +229,9 @@ def clone(
     app.out.note(f"Cloned into {one_line(where)}")
     store = library.open_clone(where)
     try:
-        done = library.fetch(store, "origin", show=_shown(app))
+        done = library.fetch(store, "origin", show=pushing.shown(app))
         if artifacts:
-            done.objects = library.download(store, show=_shown(app))
+            done.objects = library.download(store, show=pushing.shown(app))
     finally:
         store.close()
     if as_json:
@@ -236,11 +244,12 @@ def clone(
 
 
 class _Which(NamedTuple):
-    """What was named to narrow a download."""
+    """What was named to narrow a download, and what may become of one's own versions."""
 
     experiments: Sequence[str]
     runs: Sequence[str]
     models: Sequence[str]
+    renumber: bool
 
 
 def _default_remote(app: App, store: GitStore, data_will_do: bool) -> str | None:
@@ -264,15 +273,6 @@ def _narrowed(
     return [app.run_id(name) for name in runs], ids
 
 
-def _shown(app: App) -> Any:
-    def show(what: str) -> AbstractContextManager[Progress]:
-        return app.out.progress(
-            what, in_bytes=what in ("Uploading artifacts", "Downloading artifacts")
-        )
-
-    return show
-
-
 def _fetch(
     app: App,
     remote: str | None,
@@ -292,7 +292,14 @@ def _fetch(
     remote = remote or _default_remote(app, store, data)
     done = library.Fetched("")
     if remote is not None:
-        done = library.fetch(store, remote, dry_run=dry_run, show=_shown(app))
+        done = library.fetch(
+            store,
+            remote,
+            renumber=which.renumber,
+            sign=pushing.signer(app),
+            dry_run=dry_run,
+            show=pushing.shown(app),
+        )
     if dry_run:
         return done, None
     # Now, as runs that came may be among those that were named.
@@ -310,7 +317,7 @@ def _fetch(
             data=data,
             object_remote=storage,
             left=left,
-            show=_shown(app),
+            show=pushing.shown(app),
         )
     except MlgitException as error:
         return done, error  # what came is told first
@@ -318,7 +325,7 @@ def _fetch(
 
 
 def _exit_if_apart(done: Fetched) -> None:
-    if done.came.apart:
+    if done.came.apart or done.came.held:
         click.get_current_context().exit(errors.FOUND)
 
 
@@ -335,6 +342,8 @@ def _push_json(done: Pushed, dry_run: bool) -> dict[str, Any]:
         "removed": sorted(done.removed),
         "failed": dict(sorted(done.failed.items())),
         "apart": [_apart_json(apart) for apart in done.apart],
+        **pushing.crossed_json(done.renumbered, done.replayed, done.held),
+        "atomic": not done.torn,
         "objects": done.objects._asdict(),
     }
 
@@ -350,6 +359,7 @@ def _fetch_json(done: Fetched, dry_run: bool) -> dict[str, Any]:
         "dropped": sorted(came.dropped),
         "refused": dict(sorted(came.refused.items())),
         "apart": [_apart_json(apart) for apart in came.apart],
+        **pushing.crossed_json(came.renumbered, came.replayed, came.held),
         "objects": done.objects._asdict(),
     }
 
@@ -376,10 +386,15 @@ def _tell_pushed(app: App, done: Pushed, dry_run: bool) -> None:
     if done.removed:
         did = "Would remove" if dry_run else "Removed"
         app.out.say(f"{did} {plural(len(done.removed), 'ref')} of archived runs there")
-    if not (done.refs or done.removed or done.failed or done.apart or done.objects.objects):
+    something = done.refs or done.removed or done.failed or done.apart or done.held
+    if not (something or done.objects.objects):
         app.out.say(f"Everything is at {where} already")
     for ref, reason in sorted(done.failed.items()):
         app.out.note(f"Not pushed: {one_line(ref)}: {one_line(reason)}")
+    for refusal in done.refusals:
+        app.out.note(f"{safe(refusal.message)}\n  {safe(refusal.hint)}")
+    pushing.tell_crossed(app, done.renumbered, done.replayed, done.held)
+    pushing.tell_torn(app, done)
     _tell_apart(app, done.apart)
 
 
@@ -397,10 +412,11 @@ def _tell_fetched(app: App, done: Fetched, dry_run: bool) -> None:
     if came.dropped:
         app.out.say(f"Removed {plural(len(came.dropped), 'ref')} of runs that are archived")
     _tell_objects(app, "Downloaded", done.objects)
-    if not (came.changed() or came.dropped or came.apart or done.objects.objects):
+    if not (came.changed() or came.dropped or came.apart or came.held or done.objects.objects):
         app.out.say(f"{where} has nothing new")
     for ref, reason in sorted(came.refused.items()):
         app.out.note(f"Left out {one_line(ref)}: {reason}")
+    pushing.tell_crossed(app, came.renumbered, came.replayed, came.held)
     _tell_apart(app, came.apart)
 
 
@@ -431,16 +447,21 @@ def _value(text: str | None) -> str:
     return "(not set)" if text is None else one_line(text)[:200]
 
 
+_KINDS = (
+    ("refs/mlgit/runs/", "run"),
+    ("refs/mlgit/experiments/", "experiment"),
+    ("refs/mlgit/archive/", "archive"),
+    ("refs/tags/", "registry tag"),
+    ("refs/mlgit/registry/", "model text"),
+    ("", "other ref"),
+)
+
+
 def _counted(refs: Sequence[str]) -> str:
     """ "3 runs and 1 experiment", from names of refs."""
-    kinds = (("runs", "run"), ("experiments", "experiment"), ("archive", "archive"))
-    parts = []
-    rest = len(refs)
-    for folder, noun in kinds:
-        count = sum(ref.startswith(f"refs/mlgit/{folder}/") for ref in refs)
-        rest -= count
-        if count:
-            parts.append(plural(count, noun))
-    if rest:
-        parts.append(plural(rest, "other ref"))
+    counts: dict[str, int] = {}
+    for ref in refs:
+        noun = next(noun for prefix, noun in _KINDS if ref.startswith(prefix))
+        counts[noun] = counts.get(noun, 0) + 1
+    parts = [plural(counts[noun], noun) for _, noun in _KINDS if noun in counts]
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -36,6 +36,8 @@ from mlgit.store import spelling
 from mlgit.store.timeform import now_ms
 
 _COUNTED = (ASSIGN, UNASSIGN)
+# Keys of a message that name another tag; "previous" is found anew.
+_NAMING = ("because", "restores")
 _SOURCE = re.compile(r"^models:/+(?P<name>[^/@]+)/(?P<number>[0-9]{1,18})\Z")
 
 
@@ -189,6 +191,7 @@ class _Replaying:
         self.count = max((name.count for name in self.names), default=0)
         self.found = Replay(numbers=numbers_of(self.names, [event.name for event in self.own]))
         self.commits: dict[int, str] = {}
+        self.renamed: dict[str, str] = {}
         self.at = 0
 
     def _read(self, tags: Mapping[str, str]) -> list[Event]:
@@ -304,6 +307,9 @@ class _Replaying:
             changed["previous"] = held[1].tag
             if event.name.event != DEREGISTER:
                 changed["previous_version"] = held[0]
+        for key in _NAMING:
+            if event.text(key) in self.renamed:
+                changed[key] = self.renamed[event.message[key]]
         if name != event.name:
             changed["replayed_from"] = event.message.get("replayed_from", event.tag)
         text = self._text(event, changed, ("previous", "previous_version"))
@@ -368,6 +374,7 @@ class _Replaying:
                 )
             tag = self.sign(tag)
         sha = self.repo.objects.write("tag", format_tag(tag))
+        self.renamed[event.tag] = shown
         self.found.gone.add(event.tag)
         self.found.made[shown] = sha
         self.names.add(name)

@@ -13,6 +13,7 @@ from mlgit.exceptions import from_os_error
 from mlgit.git import Repository
 from mlgit.store import names
 from mlgit.store.gitstore import GitStore
+from mlgit.store.registry_tags import TAGS, registry_tags
 
 
 def note(repo: Repository, remote: str, refs: dict[str, str]) -> None:
@@ -74,6 +75,20 @@ def unpushed(store: GitStore, remote: str) -> list[tuple[str, str]]:
         if there.get(names.run_ref(experiment_id, run_id)) != sha
         and not (in_archive and experiment_id in archived)
     ]
+
+
+def unpushed_registry(repo: Repository, remote: str) -> list[str]:
+    """The refs of registry tags and models' texts that a remote isn't known to have as they are.
+
+    Of a remote that only Git has spoken to nothing is known, and nothing is told: Git brings tags.
+    """
+    there = known(repo, remote)
+    if there is None:
+        if repo.refs.items(f"refs/remotes/{remote}/"):
+            return []
+        there = {}
+    here = {**registry_tags(repo.refs.items(TAGS)), **repo.refs.items("refs/mlgit/registry/")}
+    return [ref for ref, sha in here.items() if there.get(ref) != sha]
 
 
 def _path(repo: Repository, remote: str) -> str:

@@ -8,7 +8,7 @@ from mlgit import settings
 from mlgit.exceptions import MlgitException
 from mlgit.store import names
 from mlgit.store.gitstore import GitStore
-from mlgit.store.pushed import unpushed
+from mlgit.store.pushed import unpushed, unpushed_registry
 from mlgit.store.record import Record
 
 
@@ -43,6 +43,7 @@ class State:
         going: The runs that are going.
         problems: (ref or run id, message) of what can't be read.
         unpushed: For each Git remote, (run id, name) of the runs that it isn't known to have.
+        unpushed_registry: For each, the refs of registry tags and models' texts.
     """
 
     place: str
@@ -56,6 +57,7 @@ class State:
     going: list[Going]
     problems: list[tuple[str, str]]
     unpushed: dict[str, list[tuple[str, str]]]
+    unpushed_registry: dict[str, list[str]]
 
 
 def state(store: GitStore) -> State:
@@ -80,6 +82,7 @@ def state(store: GitStore) -> State:
         going=going,
         problems=problems,
         unpushed={remote: unpushed(store, remote) for remote in repo.remotes()},
+        unpushed_registry={remote: unpushed_registry(repo, remote) for remote in repo.remotes()},
     )
 
 

@@ -1,0 +1,137 @@
+"""``--push``: what every command that writes the registry's tags does where it is asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mlgit.cli.context import App
+from mlgit.cli.output import one_line, plural, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlgit.registry.replaying import Renumbered, Replayed
+    from mlgit.sync.crossing import HeldBack
+    from mlgit.sync.push import Progress, Pushed
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+# What ``--push`` without a remote gives.
+_DEFAULT = ""
+
+no_renumber = click.option(
+    "--no-renumber",
+    is_flag=True,
+    help="Refuse where a version of yours would have to get another number.",
+)
+
+
+def push_options(command: _F) -> _F:
+    """Add ``--push [REMOTE]`` and ``--no-renumber``: the arguments ``push`` and ``no_renumber``."""
+    push = click.option(
+        "--push",
+        metavar="[GIT_REMOTE]",
+        is_flag=False,
+        flag_value=_DEFAULT,
+        help="Push what was written; to the branch's remote, or origin, where none is named.",
+    )
+    return push(no_renumber(command))
+
+
+def push_written(
+    app: App, push: str | None, no_renumber: bool, models: Collection[str]
+) -> Pushed | None:
+    """Push what a command wrote, where ``--push`` asks for it; what is to be known goes to stderr.
+
+    Args:
+        app: What the command works on.
+        push: What ``--push`` gave; None where it wasn't given.
+        no_renumber: Whether ``--no-renumber`` was.
+        models: The models that were written about.
+
+    Raises:
+        UsageError: --no-renumber is given alone.
+        What ``push_registry`` raises; the tags are in this clone all the same.
+    """
+    if push is None:
+        if no_renumber:
+            raise click.UsageError("--no-renumber is about --push: give it too")
+        return None
+    from mlgit.exceptions import MlgitException
+    from mlgit.sync.registry import push_registry
+
+    try:
+        done = push_registry(
+            app.open(), push or None, models, not no_renumber, sign=signer(app), show=shown(app)
+        )
+    except MlgitException as error:
+        error.message = f"It is done in this clone, and not pushed: {error.message}"
+        raise
+    tell_crossed(app, done.renumbered, done.replayed, done.held)
+    tell_torn(app, done)
+    app.out.note(
+        f"Pushed {plural(len(done.refs), 'ref')} to {one_line(done.remote)}"
+        if done.refs
+        else f"Everything is at {one_line(done.remote)} already"
+    )
+    return done
+
+
+def signer(app: App) -> Any:
+    """What signs tags that have to be made again, where Git's configuration says so."""
+    return None
+
+
+def shown(app: App) -> Any:
+    """Shows how far a job is, from its title."""
+
+    def show(what: str) -> AbstractContextManager[Progress]:
+        return app.out.progress(
+            what, in_bytes=what in ("Uploading artifacts", "Downloading artifacts")
+        )
+
+    return show
+
+
+# -- telling
+
+
+def tell_crossed(
+    app: App,
+    renumbered: Sequence[Renumbered],
+    replayed: Sequence[Replayed],
+    held: Sequence[HeldBack],
+) -> None:
+    """Tell what became of tags that others were faster with."""
+    from mlgit.sync.crossing import lines
+
+    for line in lines(list(renumbered), list(replayed)):
+        app.out.note(one_line(line))
+    for model in held:
+        app.out.note(f"{safe(model.message)}\n  {safe(model.hint)}")
+
+
+def tell_torn(app: App, done: Pushed) -> None:
+    """Tell that a remote didn't take the registry's refs all or none."""
+    if done.torn:
+        app.out.note(
+            f"{one_line(done.remote)} can't take refs all or none: they were pushed one by one"
+        )
+
+
+def crossed_json(
+    renumbered: Sequence[Renumbered], replayed: Sequence[Replayed], held: Sequence[HeldBack]
+) -> dict[str, Any]:
+    """The same as data."""
+    return {
+        "renumbered": [
+            {"model": r.model, "from": r.old, "to": r.new, "holder": r.holder} for r in renumbered
+        ],
+        "replayed": [
+            {"model": r.model, "from": r.tag, "to": r.now, "version": r.version} for r in replayed
+        ],
+        "held_back": [{"model": h.model, "message": h.message, "hint": h.hint} for h in held],
+    }
