@@ -376,6 +376,18 @@ class RefStore:
                 lock.replace(merged(data, held), sync=True)
         for name, sha in held.items():
             self._drop_loose(name, sha)
+            if os.path.lexists(self._path(name)):
+                self._drop_locked(name, sha)
+
+    def _drop_locked(self, name: str, sha: str) -> None:
+        """Remove a loose ref that is packed, too, whose lock a dead process may have left."""
+        try:
+            with _Lock(self._path(name), False):
+                pass
+        except Conflict:
+            # Nobody else writes these refs for so long: the caller has their writers' lock.
+            _unlink(self._path(name) + ".lock")
+        self._drop_loose(name, sha)
 
     # -- packing
 

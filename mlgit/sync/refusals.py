@@ -60,7 +60,7 @@ def explained(failed: Mapping[str, str], heard: str) -> list[Refusal]:
 
 
 def _names(said: list[str], tag: str) -> bool:
-    whole = re.compile(rf"(?<![\w#@/-]){re.escape(tag)}(?![\w#@!-])")
+    whole = re.compile(rf"(?:(?<![\w#@/=-])|refs/tags/){re.escape(tag)}(?![\w#@!-])")
     return any(whole.search(line) for line in said)
 
 
