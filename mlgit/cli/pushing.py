@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlgit.registry.replaying import Renumbered, Replayed
+    from mlgit.registry.writer import Signer
     from mlgit.sync.crossing import HeldBack
     from mlgit.sync.push import Progress, Pushed
 
@@ -22,11 +23,19 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 # What ``--push`` without a remote gives.
 _DEFAULT = ""
 
-no_renumber = click.option(
+_NO_RENUMBER = click.option(
     "--no-renumber",
     is_flag=True,
     help="Refuse where a version of yours would have to get another number.",
 )
+
+
+def crossing_options(command: _F) -> _F:
+    """Add ``--no-renumber`` and ``--sign``: what may become of tags that others crossed."""
+    sign = click.option(
+        "--sign", is_flag=True, help="Sign tags again that were signed and have to be made again."
+    )
+    return _NO_RENUMBER(sign(command))
 
 
 def push_options(command: _F) -> _F:
@@ -38,11 +47,15 @@ def push_options(command: _F) -> _F:
         flag_value=_DEFAULT,
         help="Push what was written; to the branch's remote, or origin, where none is named.",
     )
-    return push(no_renumber(command))
+    return push(_NO_RENUMBER(command))
 
 
 def push_written(
-    app: App, push: str | None, no_renumber: bool, models: Collection[str]
+    app: App,
+    push: str | None,
+    no_renumber: bool,
+    models: Collection[str],
+    sign: bool = False,
 ) -> Pushed | None:
     """Push what a command wrote, where ``--push`` asks for it; what is to be known goes to stderr.
 
@@ -51,6 +64,7 @@ def push_written(
         push: What ``--push`` gave; None where it wasn't given.
         no_renumber: Whether ``--no-renumber`` was.
         models: The models that were written about.
+        sign: Whether tags that have to be made again are signed again in any case.
 
     Raises:
         UsageError: --no-renumber is given alone.
@@ -65,7 +79,12 @@ def push_written(
 
     try:
         done = push_registry(
-            app.open(), push or None, models, not no_renumber, sign=signer(app), show=shown(app)
+            app.open(),
+            push or None,
+            models,
+            not no_renumber,
+            sign=signer(app, sign),
+            show=shown(app),
         )
     except MlgitException as error:
         error.message = f"It is done in this clone, and not pushed: {error.message}"
@@ -80,9 +99,13 @@ def push_written(
     return done
 
 
-def signer(app: App) -> Any:
-    """What signs tags that have to be made again, where Git's configuration says so."""
-    return None
+def signer(app: App, sign: bool) -> Signer | None:
+    """What signs tags that have to be made again; None leaves it to Git's configuration."""
+    if not sign:
+        return None
+    from mlgit.git import signing
+
+    return signing.signer(app.open().repo)
 
 
 def shown(app: App) -> Any:

@@ -45,7 +45,7 @@ _QUIET = click.option("-q", "--quiet", is_flag=True, help="Print data and errors
 @click.option(
     "--all-artifacts", is_flag=True, help="Upload what is missing of runs pushed before, too."
 )
-@pushing.no_renumber
+@pushing.crossing_options
 @_DRY
 @_JSON
 @_QUIET
@@ -59,6 +59,7 @@ def push(
     no_artifacts: bool,
     all_artifacts: bool,
     no_renumber: bool,
+    sign: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -86,7 +87,7 @@ def push(
         all_artifacts=all_artifacts,
         object_remote=storage,
         renumber=not no_renumber,
-        sign=pushing.signer(app),
+        sign=pushing.signer(app, sign),
         dry_run=dry_run,
         show=pushing.shown(app),
     )
@@ -105,7 +106,7 @@ def push(
 @_RUN
 @_MODEL
 @_STORAGE
-@pushing.no_renumber
+@pushing.crossing_options
 @_DRY
 @_JSON
 @_QUIET
@@ -119,6 +120,7 @@ def fetch(
     models: tuple[str, ...],
     storage: str | None,
     no_renumber: bool,
+    sign: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -131,7 +133,7 @@ def fetch(
     """
     app.out.quiet |= quiet
     narrow = bool(experiments or runs or models)
-    which = _Which(experiments, runs, models, not no_renumber)
+    which = _Which(experiments, runs, models, not no_renumber, sign)
     done, problem = _fetch(app, remote, artifacts or narrow, which, storage, dry_run)
     if as_json:
         app.out.json(_fetch_json(done, dry_run))
@@ -150,7 +152,7 @@ def fetch(
 @_RUN
 @_MODEL
 @_STORAGE
-@pushing.no_renumber
+@pushing.crossing_options
 @_DRY
 @_JSON
 @_QUIET
@@ -165,6 +167,7 @@ def pull(
     models: tuple[str, ...],
     storage: str | None,
     no_renumber: bool,
+    sign: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -179,7 +182,7 @@ def pull(
 
     app.out.quiet |= quiet
     want = not no_artifacts
-    which = _Which(experiments, runs, models, not no_renumber)
+    which = _Which(experiments, runs, models, not no_renumber, sign)
     place = want and not (no_checkout or dry_run) and app.open().repo.worktree is not None
     left: dict[str, int] | None = {} if place else None
     done, problem = _fetch(app, remote, want, which, storage, dry_run, data=want, left=left)
@@ -250,6 +253,7 @@ class _Which(NamedTuple):
     runs: Sequence[str]
     models: Sequence[str]
     renumber: bool
+    sign: bool
 
 
 def _default_remote(app: App, store: GitStore, data_will_do: bool) -> str | None:
@@ -296,7 +300,7 @@ def _fetch(
             store,
             remote,
             renumber=which.renumber,
-            sign=pushing.signer(app),
+            sign=pushing.signer(app, which.sign),
             dry_run=dry_run,
             show=pushing.shown(app),
         )

@@ -14,10 +14,11 @@ from urllib.parse import unquote
 from mlgit.exceptions import InvalidState, MlgitException
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit, signature
+from mlgit.git.signing import signer, signs_tags
 from mlgit.git.tags import Tag, format_tag, parse_tag
 from mlgit.git.trees import lookup
 from mlgit.registry.commits import VERSION_FILE, on_top, own_commit, subject
-from mlgit.registry.state import ModelState, commits_of, held_before, replay, take, version_meant
+from mlgit.registry.state import ModelState, commits_of, replay, take, version_meant
 from mlgit.registry.tags import (
     ASSIGN,
     DEREGISTER,
@@ -31,6 +32,7 @@ from mlgit.registry.tags import (
     parse_name,
     read_event,
 )
+from mlgit.registry.targets import target_of
 from mlgit.registry.writer import Signer
 from mlgit.store import spelling
 from mlgit.store.timeform import now_ms
@@ -165,7 +167,7 @@ def put_on_top(
         sides: The tags.
         moved: The new numbers of other models' versions, by model and number: what was copied
             from them says so.
-        sign: Signs those that were signed.
+        sign: Signs those that were signed; what Git's configuration says where None.
 
     Raises:
         InvalidState: One was signed, and there is nothing to sign with.
@@ -302,7 +304,7 @@ class _Replaying:
         commit = event.commit if old is None else self.commits.get(old, event.commit)
         name = self._name(event, new)
         changed: dict[str, Any] = {"version": new} if new is not None else {}
-        held = held_before(state, new, event) if new is not None else None
+        held = _held(state, new, event) if new is not None else None
         if held:
             changed["previous"] = held[1].tag
             if event.name.event != DEREGISTER:
@@ -366,11 +368,13 @@ class _Replaying:
         tagger = signature(event.person, self.at * 1000)
         tag = Tag(commit, "commit", shown, tagger, text)
         if event.signed:
+            if self.sign is None and signs_tags(self.repo):
+                self.sign = signer(self.repo)
             if self.sign is None:
                 raise InvalidState(
                     f"The tag {event.tag} is signed, and has to be made again as {shown}: others "
                     "have been faster",
-                    hint="sign again: git config tag.gpgSign true, with user.signingKey set",
+                    hint="mlgit push --sign, or git config tag.gpgSign true, signs it again with your key",
                 )
             tag = self.sign(tag)
         sha = self.repo.objects.write("tag", format_tag(tag))
@@ -380,3 +384,21 @@ class _Replaying:
         self.names.add(name)
         message = parse_message(text, shown)
         return Event(shown, sha, name, commit, self.at, event.person, message, event.signed)
+
+
+def _held(state: ModelState, number: int, event: Event) -> tuple[int, Event] | None:
+    """The version that had what an event is about, and the tag that says so.
+
+    Of what gives a stage or an alias that is who holds it; of what takes, the version itself.
+    """
+    version = state.versions.get(number)
+    if event.name.event == DEREGISTER:
+        return (number, version.event) if version else None
+    target = target_of(event)
+    if event.name.event == ASSIGN:
+        return target.held(state)
+    if target.is_stage:
+        held = version.stages.get(target.name) if version else None
+    else:
+        held = state.aliases.get(target.name, {}).get(number)
+    return (number, held) if held else None

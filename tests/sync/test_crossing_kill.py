@@ -45,7 +45,8 @@ def counted(call):
 
 for name in ("rename", "replace", "unlink"):
     setattr(os, name, counted(getattr(os, name)))
-subprocess.Popen = counted(subprocess.Popen)
+if os.environ["MLGIT_GIT"] == "git":
+    subprocess.Popen = counted(subprocess.Popen)
 fetch(store, "origin") if sys.argv[3] == "fetch" else push_registry(store)
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from team import Member, clone, remote
 
 from mlgit.exceptions import Conflict, PermissionDenied
-from mlgit.git.tags import Tag
+from mlgit.git import Repository
+from mlgit.git.signing import signer
+from mlgit.store.gitstore import GitStore
 from mlgit.sync.fetch import fetch
 from mlgit.sync.push import push
 from mlgit.sync.refusals import explained
@@ -126,20 +130,26 @@ def test_a_remote_that_cannot_push_atomically(ada: Member, there: Path, git: Git
 # -- signatures
 
 
-def _sign(tag: Tag) -> Tag:
-    block = "-----BEGIN SSH SIGNATURE-----\nYWdhaW4=\n-----END SSH SIGNATURE-----\n"
-    return Tag(tag.target, tag.kind, tag.name, tag.tagger, tag.message, block)
-
-
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen isn't installed")
+@pytest.mark.parametrize("how", ["asked", "configured"])
 def test_a_signed_tag_is_signed_again_or_left(
-    ada: Member, there: Path, tmp_path: Path, git: Git
+    how: str, ada: Member, there: Path, tmp_path: Path, git: Git
 ) -> None:
+    key = tmp_path / "key"
+    made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(made, check=True)
+    (tmp_path / "signers").write_text(f"ada@example.com {key.with_suffix('.pub').read_text()}")
     bob = clone(tmp_path, there, "Bob")
+    for member in (ada, bob):
+        git(member.folder, "config", "gpg.format", "ssh")
+        git(member.folder, "config", "user.signingKey", str(key))
+        git(member.folder, "config", "gpg.ssh.allowedSignersFile", str(tmp_path / "signers"))
+    sign = signer(Repository.open(str(bob.folder)))
     ada.register("m")
     push_registry(ada.store)
     fetch(bob.store, "origin")
     ada.registry.set_alias("m", "a", 1)
-    bob.registry.set_alias("m", "b", 1, sign=_sign)
+    bob.registry.set_alias("m", "b", 1, sign=sign)
     bob.register("n")
     push_registry(ada.store)
     before = bob.tags()
@@ -147,11 +157,15 @@ def test_a_signed_tag_is_signed_again_or_left(
         Conflict, match="m#b#1 is signed, and has to be made again as m#b#2"
     ) as told:
         push_registry(bob.store)
-    assert "gpgSign" in told.value.hint
+    assert "mlgit push --sign" in told.value.hint
     assert bob.tags() == before and "n@v1.0.0" in tags_there(git, there)
     assert [held.model for held in fetch(bob.store, "origin").came.held] == ["m"]
-    push_registry(bob.store, sign=_sign)
+    if how == "configured":
+        git(bob.folder, "config", "tag.gpgSign", "true")
+        bob.store.close()
+        bob.store = GitStore(Repository.open(str(bob.folder)))
+    push_registry(bob.store, sign=sign if how == "asked" else None)
     fetch(ada.store, "origin")
     assert ada.answers() == bob.answers()
-    assert "YWdhaW4=" in git(ada.folder, "cat-file", "tag", "m#b#2")
+    git(ada.folder, "tag", "-v", "m#b#2")
     bob.store.close()
