@@ -113,6 +113,11 @@ def git_program() -> str | None:
     return _first("MLGIT_GIT")
 
 
+def merged_heads() -> list[str]:
+    """The commits that Git tells a merge driver or hook it is merging."""
+    return [name[len("GITHEAD_") :] for name in os.environ if name.startswith("GITHEAD_")]
+
+
 def git_ssh() -> str | None:
     """The SSH client that Git is told to use (git-scm.com/docs/git, "Git SSH")."""
     return _first("GIT_SSH_COMMAND", "GIT_SSH")

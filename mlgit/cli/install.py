@@ -1,4 +1,4 @@
-"""``mlgit install``: Git hooks that bring data along, and what they run."""
+"""``mlgit install``: Git hooks and drivers for data and records, and what the hooks run."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ from mlgit.exceptions import MlgitException
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def install(app: App, remove: bool, force: bool, as_json: bool) -> None:
-    """Have Git bring data along, in this clone.
+    """Have Git bring data along and merge records, in this clone.
 
     After 'git checkout' and a merge, data is brought to what the pointers say; before 'git
     push', the data of the commits is put on the default remote. Hooks of your own are
     never replaced silently. Where mlgit isn't installed any more, the hooks do nothing.
+
+    Drivers have 'git merge' keep the records of runs whole, where two branches have one each, and
+    'git diff' say which metrics got better. They are set in the clone's configuration
+    and info/attributes.
     """
-    from mlgit.worktree import hooks
+    from mlgit.worktree import drivers, hooks
 
     repo = app.open().repo
     found = hooks.remove(repo) if remove else hooks.install(repo, force=force)
+    found.append(drivers.remove(repo) if remove else drivers.install(repo))
     if as_json:
         app.out.json([{"hook": hook.name, "state": hook.state} for hook in found])
         return
-    words = {"there": "is there", "absent": "isn't there", "foreign": "is your own: left alone"}
+    words = {"there": "there already", "absent": "not there", "foreign": "your own, left alone"}
     for hook in found:
-        app.out.say(f"{hook.name} {words.get(hook.state, 'was ' + hook.state)}")
+        app.out.say(f"{hook.name}: {words.get(hook.state, hook.state)}")
 
 
 @click.command(hidden=True)
@@ -46,6 +51,8 @@ def hook(app: App, name: str, arguments: tuple[str, ...]) -> None:
         if name == "post-checkout" and arguments[2:3] == ("0",):
             return
         _checkout(app)
+        if name == "post-merge":
+            _tell_mixed(app)
     elif name == "pre-push":
         _share(app)
 
@@ -67,6 +74,19 @@ def _checkout(app: App) -> None:
         click.echo(f"mlgit: {one_line(path)}: {one_line(error.message)}", err=True)
         if error.hint:
             click.echo(f"hint: {one_line(error.hint)}", err=True)
+
+
+def _tell_mixed(app: App) -> None:
+    from mlgit.sync.driver import mixed_folders
+
+    for folder, commit in mixed_folders(app.open().repo):
+        place = one_line(folder)
+        click.echo(
+            f"mlgit: {place} holds files of two runs; to keep the one that its run.yaml tells of:\n"
+            f"  git restore --source={commit[:12]} --staged --worktree -- '{place}'\n"
+            "  git commit --amend --no-edit",
+            err=True,
+        )
 
 
 def _share(app: App) -> None:

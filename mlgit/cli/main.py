@@ -54,6 +54,14 @@ COMMANDS = {
     "get": ("mlgit.cli.get:get", "Write a file or folder of another repository."),
     "install": ("mlgit.cli.install:install", "Have Git bring data along, by hooks."),
     "hook": ("mlgit.cli.install:hook", "Do what a hook of 'mlgit install' is for."),
+    "merge-driver": (
+        "mlgit.cli.drivers:merge_driver",
+        "Merge a file of a record, for 'git merge'.",
+    ),
+    "diff-driver": (
+        "mlgit.cli.drivers:diff_driver",
+        "Show what changed in a file of a record, for 'git diff'.",
+    ),
     "archive": (
         "mlgit.cli.archive:archive",
         "Fold runs that have ended into one ref per experiment.",
@@ -154,7 +162,7 @@ def _titled(title: str, color: str, colored: bool) -> str:
 @click.group(
     cls=Root,
     commands_table=COMMANDS,
-    unlisted=("hook",),
+    unlisted=("hook", "merge-driver", "diff-driver"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )

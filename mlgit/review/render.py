@@ -67,9 +67,9 @@ def to_text(
             lines = [style(f"Experiment {visible(run.folder)}", "heading")]
             lines += [f"old  {visible(facts(run.old))}", f"new  {visible(facts(run.new))}"]
             blocks.append("\n".join(lines))
-        blocks += [_table(table, style) for table in found if table.rows or table.note]
+        blocks += [table_text(table, style) for table in found if table.rows or table.note]
     if "data" in sections and comparison.data:
-        blocks.append(_table(data_table(comparison.data), style))
+        blocks.append(table_text(data_table(comparison.data), style))
     if "code" in sections:
         blocks += _code(comparison.code, stat, style)
     if not comparison.differs(sections):
@@ -93,7 +93,8 @@ def _sides(comparison: Comparison, single: bool) -> list[str]:
     return lines
 
 
-def _table(table: Table, style: Style) -> str:
+def table_text(table: Table, style: Style) -> str:
+    """A table for a terminal, below its title."""
     title = style(table.title, "heading")
     if not table.rows:
         return f"{title}\n{table.note}"
