@@ -14,7 +14,7 @@ from mlgit.exceptions import PromotionRefused
 
 if TYPE_CHECKING:
     from mlgit.registry.guards import Guards, Result
-    from mlgit.registry.promotion import Promotion
+    from mlgit.registry.proposal import Promotion
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -26,7 +26,7 @@ from mlgit.registry.guards import (
     evaluate,
     figure_text,
 )
-from mlgit.registry.promotion import names_of
+from mlgit.registry.proposal import names_of
 from mlgit.registry.rules import Rule, Rules
 from mlgit.registry.state import ModelState, assignments, replay
 from mlgit.registry.tags import (
@@ -44,6 +44,8 @@ from mlgit.registry.text import ModelText
 
 if TYPE_CHECKING:
     from mlgit.registry.registry import Registry
+
+_FETCH = "git fetch origin 'refs/tags/*:refs/tags/*' brings all tags"
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,7 @@ def _is_there(registry: Registry, tag: str, found: Audit) -> bool:
             return True
     except MlgitException:
         return True  # damaged, which its problem says
-    hint = "git fetch brings tags: git fetch origin 'refs/tags/*:refs/tags/*'"
-    found.findings.append(Finding(tag, f"there is no such tag here; {hint}"))
+    found.findings.append(Finding(tag, f"there is no such tag here; {_FETCH}"))
     return False
 
 
@@ -186,6 +187,10 @@ class _Model:
         target = target_of(event)
         rules = self.rules.of(self.names, self._ruling(event, number, target))
         found = [*self._persons(event, rules)]
+        before = event.text("previous")
+        if before is not None and before not in self.by_tag:
+            text = f"the tag before it, {before}, isn't here; {_FETCH}"
+            found.append(Finding(event.tag, text))
         if event.name.event == ASSIGN:
             found += self._assigned(event, number, target, rules)
         return found
@@ -313,8 +318,8 @@ def _compared(event: Event, result: Result, recorded: Any) -> Iterator[Finding]:
     if not isinstance(recorded, dict):
         yield Finding(event.tag, "the tag records no figures of it", result.title)
         return
-    for name, value in result.figures.items():
-        told = recorded.get(name)
+    for name in dict.fromkeys([*result.figures, *recorded]):
+        value, told = result.figures.get(name), recorded.get(name)
         if told != value and not (told != told and value != value):
             text = f"{name} is {figure_text(value)}, and the tag records {figure_text(told)}"
             yield Finding(event.tag, text, result.title)

@@ -8,156 +8,22 @@ the tag; tests, which may take long, run before it is taken.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlgit.exceptions import (
     InvalidParameterValue,
     InvalidState,
-    PromotionRefused,
 )
 from mlgit.registry import checks, persons
 from mlgit.registry.acceptance import run_tests
 from mlgit.registry.guards import TESTS, Guards, Result, Subject, evaluate
-from mlgit.registry.moves import Moves
-from mlgit.registry.rules import Rule, Rules, read_rules
+from mlgit.registry.proposal import Promotion, Proposal
+from mlgit.registry.rules import Rules
 from mlgit.registry.state import ModelState
-from mlgit.registry.targets import ARCHIVED, Target, held_before, target_named, targets_of
-from mlgit.registry.writer import Signer
-from mlgit.store import spelling
-from mlgit.store.timeform import now_ms
+from mlgit.registry.targets import Target, held_before, target_named, targets_of
 
 if TYPE_CHECKING:
     from mlgit.registry.registry import Registry
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What was done, or would be.
-
-    Attributes:
-        model: The model's name.
-        version: The version.
-        target: The stage or alias.
-        doing: promote, demote or rollback.
-        previous: The version that held the target before, or None.
-        guards: What was checked.
-        tags: The names of the tags that were written, in order; none where nothing was.
-        already: The version holds the target, and nothing is to be done.
-    """
-
-    model: str
-    version: int
-    target: Target
-    doing: str
-    previous: int | None = None
-    guards: list[Result] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    already: bool = False
-
-    @property
-    def refused(self) -> bool:
-        """Whether a guard failed."""
-        return any(result.passed is False for result in self.guards)
-
-    def to_dictionary(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {
-            "model": self.model,
-            "version": self.version,
-            "stage" if self.target.is_stage else "alias": self.target.name,
-            "action": self.doing,
-            "previous_version": self.previous,
-            "refused": self.refused,
-            "already": self.already,
-            "tags": self.tags,
-            "guards": [result.to_dictionary() for result in self.guards],
-        }
-
-
-class _Change:
-    """One change that somebody asks for, and what applies to it."""
-
-    def __init__(
-        self,
-        registry: Registry,
-        name: str,
-        target: Target,
-        doing: str,
-        rules: Rules | None = None,
-        sign: bool = False,
-    ) -> None:
-        self.registry = registry
-        self.repo = registry.store.repo
-        self.name = name
-        self.target = target
-        self.doing = doing
-        self.persons: list[Rule] = []
-        self.all_rules = read_rules(self.repo) if rules is None else rules
-        self.rules = self._of(registry.state(name), target)
-        self.sign = sign
-
-    def _of(self, state: ModelState, target: Target) -> list[Rule]:
-        return self.all_rules.of(names_of(state), target)
-
-    def allowed(self, state: ModelState, number: int, archives: bool = False) -> list[Result]:
-        """Whether this person may, and can sign.
-
-        A version that leaves a stage for a lower one must be allowed to leave it, too.
-        """
-        touched = [Target(stage, True) for stage in state.versions[number].stages]
-        rules = list(self.rules)
-        for other in [t for t in touched if t.above(self.target)] + [ARCHIVED] * archives:
-            rules += self._of(state, other)
-        self.persons = rules
-        return [
-            *persons.may(rules, self.repo.committer()),
-            *persons.will_sign(rules, self.repo),
-        ]
-
-    def signer(self, number: int, results: list[Result]) -> Signer | None:
-        """What signs the tags; it raises where rules want another signature."""
-        if not (self.sign or persons.wants_signature(self.persons)):
-            return None
-
-        def look(found: list[Result]) -> None:
-            results[:] = [r for r in results if r.guard != persons.SIGNED] + found
-            self.refuse(number, results)
-
-        return persons.checking_signer(self.persons, self.repo, look)
-
-    def moves(
-        self, state: ModelState, number: int, reason: str | None, results: list[Result]
-    ) -> Moves:
-        """The tags that follow; nothing is written yet."""
-        signer = self.signer(number, results)
-        return Moves(self.registry.writer, state, now_ms(), reason, signer)
-
-    def refuse(self, number: int, results: Sequence[Result]) -> None:
-        """Raise if a guard failed."""
-        failed = [result for result in results if result.passed is False]
-        if not failed:
-            return
-        what = {
-            "promote": f"can't be promoted to {self.target}",
-            "demote": f"can't be taken out of {self.target}",
-            "rollback": f"can't be {self.target} again",
-        }[self.doing]
-        count = f"{len(failed)} of {len(results)} guards failed"
-        lines = [f"  {result.title}: {result.found}" for result in failed]
-        raise PromotionRefused(
-            "\n".join([f"Version {number} of {self.name} {what}: {count}", *lines]),
-            results,
-            hint="nothing was written; the rules are in .mlgit/config.yaml"
-            if self.all_rules.rules
-            else "nothing was written",
-        )
-
-
-def names_of(state: ModelState) -> set[str]:
-    """The names that rules may know a model by: a new one doesn't take it out of its rules."""
-    return {state.name, spelling.read(state.key)}
 
 
 def check_promotion(
@@ -192,12 +58,12 @@ def check_promotion(
         CorruptData: The rules can't be read.
     """
     target = _to(to, archive_existing)
-    change = _Change(registry, name, target, "promote", rules)
+    proposal = Proposal(registry, name, target, "promote", rules)
     number = registry.version(name, version).version
-    asked = _asked(change, guards)
+    asked = _asked(proposal, guards)
     state = registry.state(name)
     tests = _tests(Subject(registry, state, number), asked, with_tests)
-    return _looked_at(change, number, asked, tests, archive_existing)
+    return _looked_at(proposal, number, asked, tests, archive_existing)
 
 
 def promote(
@@ -235,16 +101,16 @@ def promote(
         CorruptData: The rules can't be read.
     """
     target = _to(to, archive_existing)
-    change = _Change(registry, name, target, "promote", rules, sign)
+    proposal = Proposal(registry, name, target, "promote", rules, sign)
     number = registry.version(name, version).version
-    asked = _asked(change, guards)
+    asked = _asked(proposal, guards)
     tests = _tests(Subject(registry, registry.state(name), number), asked, True)
     with registry.writer.lock():
         registry.version(name, number)  # it may have been deleted while the tests ran
-        found = _looked_at(change, number, asked, tests, archive_existing)
-        change.refuse(number, found.guards)
+        found = _looked_at(proposal, number, asked, tests, archive_existing)
+        proposal.refuse(number, found.guards)
         if not found.already and not dry_run:
-            moves = change.moves(registry.state(name), number, reason, found.guards)
+            moves = proposal.moves(registry.state(name), number, reason, found.guards)
             entries = [r.entry() for r in found.guards if r.guard not in _SHOWN_BY_THE_TAG]
             moves.give(target, number, archive_existing, guards=entries)
             found.tags.extend(moves.tags)
@@ -266,9 +132,9 @@ def _to(to: str, archive_existing: bool) -> Target:
     return target
 
 
-def _asked(change: _Change, guards: Guards | None) -> Guards:
+def _asked(proposal: Proposal, guards: Guards | None) -> Guards:
     asked = guards or Guards()
-    for rule in change.rules:
+    for rule in proposal.rules:
         asked += rule.guards
     return asked
 
@@ -280,20 +146,20 @@ def _tests(subject: Subject, asked: Guards, run: bool) -> list[Result]:
 
 
 def _looked_at(
-    change: _Change, number: int, asked: Guards, tests: list[Result], archive_existing: bool
+    proposal: Proposal, number: int, asked: Guards, tests: list[Result], archive_existing: bool
 ) -> Promotion:
     """The promotion as of now, its guards checked."""
-    registry, target = change.registry, change.target
-    state = registry.state(change.name)
+    registry, target = proposal.registry, proposal.target
+    state = registry.state(proposal.name)
     held = target.held(state)
     others = [v for v in target.within(state) if v.number != number]
     results = evaluate(Subject(registry, state, number), asked) + tests
-    results += change.allowed(state, number, archive_existing and bool(others))
+    results += proposal.allowed(state, number, archive_existing and bool(others))
     return Promotion(
         state.name,
         number,
         target,
-        change.doing,
+        proposal.doing,
         held[0] if held else None,
         results,
         already=held is not None and held[0] == number and not (archive_existing and others),
@@ -332,12 +198,12 @@ def demote(
         state = registry.state(name)
         given = None if version is None else registry.version(name, version).version
         meant, number = _to_demote(state, given, target)
-        change = _Change(registry, name, meant, "demote", rules, sign)
-        results = change.allowed(state, number)
-        change.refuse(number, results)
+        proposal = Proposal(registry, name, meant, "demote", rules, sign)
+        results = proposal.allowed(state, number)
+        proposal.refuse(number, results)
         done = Promotion(state.name, number, meant, "demote", number, results)
         if not dry_run:
-            moves = change.moves(state, number, reason, results)
+            moves = proposal.moves(state, number, reason, results)
             if meant.is_stage:
                 moves.leave_stages(number)
             else:
@@ -425,12 +291,12 @@ def rollback(
                 f"{shlex.quote(name)}@VERSION --to {meant} makes any so",
             )
         number, tag = before
-        change = _Change(registry, name, meant, "rollback", rules, sign)
-        results = change.allowed(state, number)
-        change.refuse(number, results)
+        proposal = Proposal(registry, name, meant, "rollback", rules, sign)
+        results = proposal.allowed(state, number)
+        proposal.refuse(number, results)
         found = Promotion(state.name, number, meant, "rollback", held[0] if held else None, results)
         if not dry_run:
-            moves = change.moves(state, number, reason, results)
+            moves = proposal.moves(state, number, reason, results)
             moves.give(meant, number, restores=tag)
             if meant.is_stage and held is not None:
                 moves.leave_stages(held[0], because=moves.tags[0])

@@ -190,6 +190,26 @@ def test_a_run_that_is_not_here(three: MlgitClient, in_repo: Path, git: Git) -> 
     assert any("mlgit fetch" in text for _, _, text in found("m#production#1"))
 
 
+def test_a_clone_that_lacks_tags_is_told(
+    three: MlgitClient, in_repo: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        promote(registry_for(), "m", number, "production")
+    there = tmp_path / "ci"
+    tag = "m#production#2"
+    git(tmp_path, "clone", "-q", "--no-tags", str(in_repo), str(there))
+    wanted = [f"refs/tags/{name}:refs/tags/{name}" for name in ("m@v2.0.0", tag)]
+    git(there, "fetch", "-q", "--no-tags", "origin", *wanted, "refs/mlgit/*:refs/mlgit/*")
+    rules(there, GUARDED)
+    monkeypatch.chdir(there)
+    problems = [(guard, text) for _, guard, text in found(tag)]
+    assert problems[0][1].startswith("the tag before it, m#production#1, isn't here; git fetch")
+    better = "better than production by accuracy"
+    assert (better, "held_by is None, and the tag records 1") in problems
+    git(there, "fetch", "-q", "origin", "refs/tags/*:refs/tags/*")
+    assert found(tag) == []
+
+
 def test_gtos_tags_are_held_against_rules(three: MlgitClient, in_repo: Path, git: Git) -> None:
     commit = str(three.get_model_version("m", 1).commit)
     git(in_repo, "tag", "-a", "-m", "by hand", "m#production#1", commit)

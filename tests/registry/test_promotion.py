@@ -331,7 +331,7 @@ def test_a_clock_that_runs_backwards(client: MlgitClient, monkeypatch: pytest.Mo
     better = Guards(better_than=(BetterThan("champion", "accuracy"),))
     for number in (1, 2, 3):
         early = int((time.time() - 10_000 * number) * 1000)
-        monkeypatch.setattr("mlgit.registry.promotion.now_ms", lambda at=early: at)
+        monkeypatch.setattr("mlgit.registry.proposal.now_ms", lambda at=early: at)
         monkeypatch.setattr("mlgit.registry.writer.now_ms", lambda at=early: at)
         assert promote(registry_for(), "m", number, "champion", guards=better).tags
     assert refused(2, "champion", better_than=better.better_than)
