@@ -95,7 +95,7 @@ def _committed(repo: Repository, commit: str | None, shown: str) -> dict[str, An
     if commit:
         tree = parse_commit(repo.objects.commit(commit)).tree
         blob = lookup(repo.objects, tree, TEAM_FILE)
-    return _parsed(yamlform.load(repo.objects.blob(blob), name) if blob else {}, name)
+    return _parsed(yamlform.load(repo.objects.blob(blob), name, unique=True) if blob else {}, name)
 
 
 def read(path: str | None) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def read(path: str | None) -> dict[str, Any]:
             pass
         except OSError as error:
             raise from_os_error(error, "read the configuration") from error
-    return _parsed(yamlform.load(data, path or "") if data.strip() else {}, path or "")
+    return _parsed(yamlform.load(data, path or "", unique=True) if data.strip() else {}, path or "")
 
 
 def _parsed(found: dict[str, Any], name: str) -> dict[str, Any]:

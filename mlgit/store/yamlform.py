@@ -155,12 +155,13 @@ class Flow:
         return "{" + ", ".join(f"{k}: {v}" for k, v in self.data.items()) + "}"
 
 
-def load(data: bytes, name: str) -> dict[str, Any]:
+def load(data: bytes, name: str, *, unique: bool = False) -> dict[str, Any]:
     """The mapping that a YAML file holds.
 
     Args:
         data: The file.
         name: What to call it in errors.
+        unique: Refuse a key that stands twice in a mapping; else the last one counts.
 
     Raises:
         CorruptData: It isn't UTF-8, isn't YAML, isn't a mapping, or tries to construct
@@ -173,7 +174,7 @@ def load(data: bytes, name: str) -> dict[str, Any]:
     try:
         found = _load_narrow(content)
     except (_NotNarrow, ValueError):
-        found = _load_any(content, name)
+        found = _load_any(content, name, unique)
     if "\\" in content and _has_surrogate(found):
         raise CorruptData(f"{name} has an escape for a lone surrogate, which isn't text")
     return found
@@ -300,12 +301,14 @@ def _from_json(value: str) -> Any:
         raise _NotNarrow from None
 
 
-def _load_any(content: str, name: str) -> dict[str, Any]:
+def _load_any(content: str, name: str, unique: bool = False) -> dict[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _check_depth(yaml, content, loader)
+        if unique:
+            _check_unique(yaml, yaml.compose(content, Loader=loader))
         found = yaml.load(content, Loader=loader)
     except (yaml.YAMLError, *_BAD_VALUES) as error:
         problem = " ".join(str(error).split())
@@ -343,3 +346,21 @@ def _check_depth(yaml: Any, content: str, loader: Any) -> None:
                 raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _check_unique(yaml: Any, node: Any) -> None:
+    """Refuse mappings that have a key twice, such as a merge may leave behind."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_unique(yaml, item)
+    elif isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise yaml.YAMLError(
+                        f"the key {key.value!r} stands twice, again in line {line}"
+                    )
+                seen.add(key.value)
+            _check_unique(yaml, value)

@@ -205,6 +205,11 @@ def test_the_worktrees_and_a_commits(client: MlgitClient, in_repo: Path, git: Gi
         ("promotions:\n  m: {}\n", CorruptData, "has 'promotions'(.|\n)*did you mean 'promotion'"),
         ("format: 9\n", Unsupported, "format 9"),
         ("a: [\n", CorruptData, "config.yaml"),
+        (
+            "promotion:\n  m:\n    x: {clean: true}\n  m:\n    y: {clean: true}\n",
+            CorruptData,
+            "the key 'm' stands twice, again in line 4",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(error, match=message):
