@@ -59,7 +59,7 @@ def test_the_tour_is_real(in_repo: Path, tmp_path: Path) -> None:
     env = surroundings(tmp_path)
     assert replay(TEXT, in_repo, env) >= 16
     others = [b for b in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if b[0] != "#"]
-    assert len(others) == 2
+    assert len(others) == 3
     for program in others:
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=in_repo, env=env, capture_output=True, text=True
