@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from mlgit.cli import pushing
 from mlgit.cli.context import MODEL, App
 from mlgit.cli.output import Output, one_line, safe
 from mlgit.exceptions import PromotionRefused
 
 if TYPE_CHECKING:
+    from mlgit.cli.pushing import Push
     from mlgit.registry.guards import Guards, Result
     from mlgit.registry.proposal import Promotion
 
@@ -30,7 +32,7 @@ def _writing(command: _F) -> _F:
         ]
     ):
         command = option(command)
-    return command
+    return pushing.push_options(command)
 
 
 @click.command()
@@ -78,6 +80,8 @@ def promote(
     sign: bool,
     dry_run: bool,
     as_json: bool,
+    push: str | None,
+    no_renumber: bool,
     **asked: Any,
 ) -> None:
     """Give a version of a model a stage or an alias, if all guards hold.
@@ -93,6 +97,7 @@ def promote(
     from mlgit.registry.sources import version_meant
 
     app: App = ctx.obj
+    pushed = pushing.asked(push, no_renumber, dry_run=dry_run)
     guards = _guards(ctx, **asked)
     registry = app.registry()
     version = version_meant(registry, model)
@@ -101,7 +106,7 @@ def promote(
             registry, version.name, version.version, to, guards=guards,
             archive_existing=archive_existing, reason=reason, sign=sign, dry_run=dry_run,
         )  # fmt: skip
-    _print(app.out, done, as_json, dry_run)
+    _finish(app, done, as_json, dry_run, pushed, sign)
 
 
 @click.command()
@@ -117,6 +122,8 @@ def demote(
     sign: bool,
     dry_run: bool,
     as_json: bool,
+    push: str | None,
+    no_renumber: bool,
 ) -> None:
     """Take a version of a model out of a stage, or an alias off it.
 
@@ -127,6 +134,7 @@ def demote(
     from mlgit.registry import promotion
     from mlgit.registry.sources import number_meant, split_meant, version_meant
 
+    pushed = pushing.asked(push, no_renumber, dry_run=dry_run)
     registry = app.registry()
     name, which = split_meant(registry, model)
     version = None
@@ -138,7 +146,7 @@ def demote(
         done = promotion.demote(
             registry, name, version, target, reason=reason, sign=sign, dry_run=dry_run
         )
-    _print(app.out, done, as_json, dry_run)
+    _finish(app, done, as_json, dry_run, pushed, sign)
 
 
 @click.command()
@@ -147,7 +155,15 @@ def demote(
 @_writing
 @click.pass_obj
 def rollback(
-    app: App, name: str, target: str, reason: str | None, sign: bool, dry_run: bool, as_json: bool
+    app: App,
+    name: str,
+    target: str,
+    reason: str | None,
+    sign: bool,
+    dry_run: bool,
+    as_json: bool,
+    push: str | None,
+    no_renumber: bool,
 ) -> None:
     """Give a stage or an alias back to the version that held it before.
 
@@ -157,11 +173,12 @@ def rollback(
     """
     from mlgit.registry import promotion
 
+    pushed = pushing.asked(push, no_renumber, dry_run=dry_run)
     with _refusals(app, as_json):
         done = promotion.rollback(
             app.registry(), name, target, reason=reason, sign=sign, dry_run=dry_run
         )
-    _print(app.out, done, as_json, dry_run)
+    _finish(app, done, as_json, dry_run, pushed, sign)
 
 
 def _guards(
@@ -207,10 +224,19 @@ def _refusals(app: App, as_json: bool) -> Iterator[None]:
         raise
 
 
-def _print(out: Output, done: Promotion, as_json: bool, dry_run: bool) -> None:
+def _finish(
+    app: App, done: Promotion, as_json: bool, dry_run: bool, pushed: Push, sign: bool
+) -> None:
+    """Print what was done, and push it where that is asked for."""
     if as_json:
-        out.json(done.to_dictionary())
+        told = pushed.written(app, [done.model], sign=sign)
+        app.out.json({**done.to_dictionary(), **told})
         return
+    _print(app.out, done, dry_run)
+    pushed.written(app, [done.model], sign=sign)
+
+
+def _print(out: Output, done: Promotion, dry_run: bool) -> None:
     if done.guards:
         out.text("\n".join(_guard_line(result, out) for result in done.guards))
     out.say(_said(done, dry_run))

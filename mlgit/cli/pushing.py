@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -50,53 +51,69 @@ def push_options(command: _F) -> _F:
     return push(_NO_RENUMBER(command))
 
 
-def push_written(
-    app: App,
-    push: str | None,
-    no_renumber: bool,
-    models: Collection[str],
-    sign: bool = False,
-) -> Pushed | None:
-    """Push what a command wrote, where ``--push`` asks for it; what is to be known goes to stderr.
+@dataclass(frozen=True)
+class Push:
+    """What ``--push`` and ``--no-renumber`` ask for; made by ``asked``.
 
-    Args:
-        app: What the command works on.
-        push: What ``--push`` gave; None where it wasn't given.
-        no_renumber: Whether ``--no-renumber`` was.
-        models: The models that were written about.
-        sign: Whether tags that have to be made again are signed again in any case.
+    Attributes:
+        remote: The Git remote; "" for the one that is meant, None where nothing is pushed.
+        renumber: Whether versions may get other numbers.
+    """
+
+    remote: str | None
+    renumber: bool
+
+    def written(self, app: App, models: Collection[str], *, sign: bool = False) -> dict[str, Any]:
+        """Push what a command wrote; what is to be known of it goes to stderr.
+
+        Args:
+            app: What the command works on.
+            models: The models that were written about.
+            sign: Whether tags that have to be made again are signed again in any case.
+
+        Returns:
+            What JSON tells of it; nothing where nothing is asked for.
+
+        Raises:
+            What ``push_registry`` raises; the tags are in this clone all the same.
+        """
+        if self.remote is None:
+            return {}
+        from mlgit.exceptions import MlgitException
+        from mlgit.sync.registry import push_registry
+
+        try:
+            done = push_registry(
+                app.open(),
+                self.remote or None,
+                models,
+                self.renumber,
+                sign=signer(app, sign),
+                show=shown(app),
+            )
+        except MlgitException as error:
+            error.message = f"It is done in this clone, and not pushed: {error.message}"
+            raise
+        tell_crossed(app, done.renumbered, done.replayed, done.held)
+        tell_torn(app, done)
+        app.out.note(
+            f"Pushed {plural(len(done.refs), 'ref')} to {one_line(done.remote)}"
+            if done.refs
+            else f"Everything is at {one_line(done.remote)} already"
+        )
+        crossed = crossed_json(done.renumbered, done.replayed, done.held)
+        return {"pushed": {"remote": done.remote, "refs": sorted(done.refs), **crossed}}
+
+
+def asked(push: str | None, no_renumber: bool, *, dry_run: bool = False) -> Push:
+    """What the options of ``push_options`` ask for.
 
     Raises:
         UsageError: --no-renumber is given alone.
-        What ``push_registry`` raises; the tags are in this clone all the same.
     """
-    if push is None:
-        if no_renumber:
-            raise click.UsageError("--no-renumber is about --push: give it too")
-        return None
-    from mlgit.exceptions import MlgitException
-    from mlgit.sync.registry import push_registry
-
-    try:
-        done = push_registry(
-            app.open(),
-            push or None,
-            models,
-            not no_renumber,
-            sign=signer(app, sign),
-            show=shown(app),
-        )
-    except MlgitException as error:
-        error.message = f"It is done in this clone, and not pushed: {error.message}"
-        raise
-    tell_crossed(app, done.renumbered, done.replayed, done.held)
-    tell_torn(app, done)
-    app.out.note(
-        f"Pushed {plural(len(done.refs), 'ref')} to {one_line(done.remote)}"
-        if done.refs
-        else f"Everything is at {one_line(done.remote)} already"
-    )
-    return done
+    if no_renumber and push is None:
+        raise click.UsageError("--no-renumber is about --push: give it too")
+    return Push(None if dry_run else push, not no_renumber)
 
 
 def signer(app: App, sign: bool) -> Signer | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlgit.cli import registereddata
+from mlgit.cli import pushing, registereddata
 from mlgit.cli.context import MODEL, App
 from mlgit.cli.output import one_line, plural
 from mlgit.exceptions import InvalidParameterValue, MlgitException
@@ -121,6 +121,7 @@ def _mlmodel(app: App, registry: Registry, version: ModelVersion) -> Model | Non
 )
 @click.option("--sign", is_flag=True, help="Sign the version's tag, as git tag -s does.")
 @_JSON
+@pushing.push_options
 @click.pass_obj
 def register(
     app: App,
@@ -130,6 +131,8 @@ def register(
     tags: tuple[str, ...],
     sign: bool,
     as_json: bool,
+    push: str | None,
+    no_renumber: bool,
 ) -> None:
     """Make a model the next version of a registered one, which is made where there is none.
 
@@ -141,28 +144,40 @@ def register(
     from mlgit.registry import checks
     from mlgit.tracking import registered
 
+    pushed = pushing.asked(push, no_renumber)
     checks.model_name(name)
     registry, (uri, _) = app.registry(), meant(app, source)
     run_id = Model.load(uri).run_id
     made = registered.register(registry, name, uri, run_id, pairs(tags, "--tag"), description, sign)
     tag = registry.changes(name)[-1].tag
     if as_json:
-        app.out.json({"name": made.name, **registereddata.version_facts(made), "tag": tag})
+        told = pushed.written(app, [name])
+        for again in told.get("pushed", {}).get("renumbered", []):
+            if (again["model"], again["from"]) == (name, made.version):
+                made = registry.version(name, again["to"])
+                changes = [c for c in registry.changes(name) if c.version == made.version]
+                tag = changes[0].tag
+        app.out.json({"name": made.name, **registereddata.version_facts(made), "tag": tag, **told})
     else:
         app.out.say(f"Registered version {made.version} of {one_line(made.name)}: tag {tag}")
+        pushed.written(app, [name])
 
 
 @click.command()
 @click.argument("model", metavar="NAME[@VERSION]", type=MODEL)
 @click.option("--reason", metavar="TEXT", help="Why; the history tells it.")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@pushing.push_options
 @click.pass_obj
-def delete(app: App, model: str, reason: str | None, yes: bool) -> None:
+def delete(
+    app: App, model: str, reason: str | None, yes: bool, push: str | None, no_renumber: bool
+) -> None:
     """Delete a registered model, or one version of it.
 
     Its tags stay, and its history tells of it; a version's number isn't used again. Runs and
     artifacts aren't touched.
     """
+    pushed = pushing.asked(push, no_renumber)
     registry = app.registry()
     name, number = _which(registry, model)
     if number is None:
@@ -181,6 +196,7 @@ def delete(app: App, model: str, reason: str | None, yes: bool) -> None:
     else:
         registry.delete_version(name, number, reason)
     app.out.say(f"Deleted {what}")
+    pushed.written(app, [name])
 
 
 def _which(registry: Registry, text: str) -> tuple[str, int | None]:
