@@ -80,7 +80,8 @@ def remote(place: Path) -> Path:
     _git(place, "clone", "-q", str(there), str(first))
     (first / "train.py").write_text("print('training')\n")
     _git(first, "add", ".")
-    _git(first, "commit", "-q", "-m", "first")
+    person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    _git(first, *person, "commit", "-q", "-m", "first")
     _git(first, "push", "-q", "origin", "HEAD:main")
     return there
 
