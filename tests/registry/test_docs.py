@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 from signers import SshKeys
+from team import clone, remote
 
 import mlgit
 
 ROOT = Path(mlgit.__file__).parents[1]
 PAGE = (ROOT / "docs" / "registry.md").read_text(encoding="utf-8")
 SIGNED = PAGE.split("\n## Signed\n")[1].split("\n## ")[0]
-TEXT = PAGE.replace(SIGNED, "")
+TEAM = PAGE.split("\n## In a team\n")[1].split("\n## ")[0]
+TEXT = PAGE.replace(SIGNED, "").replace(TEAM, "")
 
 
 def surroundings(tmp_path: Path) -> dict[str, str]:
@@ -89,3 +91,52 @@ def test_the_page_names_the_calls_that_there_are() -> None:
         if name == "current_stage":  # an attribute to search by
             continue
         assert hasattr(mlgit, name) or hasattr(mlgit.MlgitClient, name), name
+
+
+_MODEL = """
+import sys, mlgit
+with mlgit.start_run(run_name=sys.argv[1]):
+    mlgit.pyfunc.log_model("model", python_model=str.upper)
+"""
+
+
+def test_the_team_is_real(tmp_path: Path) -> None:
+    place = tmp_path / "team"
+    place.mkdir()
+    # Each clone's configuration says whose it is.
+    env = {k: v for k, v in surroundings(tmp_path).items() if not k.startswith("GIT_")}
+    env.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    there = remote(place)
+    for name in ("Ada", "Bob"):
+        clone(place, there, name).store.close()
+
+    def shell(command: str) -> str:
+        user = "bob" if "cd bob" in command else "ada"
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=place,
+            env={**env, "MLGIT_TRACKING_USERNAME": user},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, (command, done.stdout)
+        return done.stdout
+
+    (place / "model.py").write_text(_MODEL)
+    shell("cd ada && python ../model.py first && mlgit models register first fraud --push")
+    shell("cd ada && python ../model.py better")
+    shell("cd bob && mlgit pull && python ../model.py faster")
+    ran = 0
+    for block in re.findall(r"```console\n(.*?)```", TEAM, re.DOTALL):
+        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            found = shell(command)
+            assert _plain(found) == _plain(shown), (command, found)
+            ran += 1
+    assert ran == 6
+
+
+def _plain(text: str) -> list[str]:
+    """Lines without times and sizes; what goes to stderr may come before or after the rest."""
+    text = re.sub(r"[\d.]+ (?:[kM]?B)\b|SIZE", "SIZE", text)
+    return sorted(_masked(text))
