@@ -25,7 +25,7 @@ from mlgit.store.record import FORMAT, Point, Record
 from mlgit.store.runtree import write_commit
 
 START = 1_700_000_000_000
-_NUMBERS = {"commit": 1, "tree": 2, "blob": 3}
+_NUMBERS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 
 
 def git(folder: Path | str, *arguments: str, stdin: str | None = None) -> str:
