@@ -85,13 +85,15 @@ def ui(
         )
     app.out.text(f"{server.url}")
     app.out.note("Ctrl-C stops it" + ("" if allow_write else "; it only reads (--allow-write)"))
+
+    def interrupt(*_: Any) -> NoReturn:
+        server.stop()
+        raise KeyboardInterrupt
+
     # Asked to end by whoever runs services, it ends as by Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         server.run()
     except KeyboardInterrupt:
         pass
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt

@@ -74,7 +74,8 @@ def _page(state: State) -> ResponseReturnValue:
     groups: list[RunGroup] = []
     try:
         if state.group:
-            rows, groups = _sample(state), _groups(state)
+            rows = _sample(state)
+            groups = _groups(state, [row.run for row in rows])
         else:
             rows, more = _rows(state)
     except FilterError as error:
@@ -129,11 +130,11 @@ def _sample(state: State) -> list[Row]:
     return [Row(run) for run in _search(state, state.filter, 100)[0]]
 
 
-def _groups(state: State) -> list[RunGroup]:
+def _groups(state: State, sample: Sequence[Run]) -> list[RunGroup]:
     return store().index.group_runs(
         state.group,
         state.filter,
-        _group_metrics(state, [row.run for row in _sample(state)]),
+        _group_metrics(state, sample),
         list(state.experiments) or None,
         ViewType.stages(VIEWS[state.view]),
         _MOST_GROUPS,
@@ -142,7 +143,7 @@ def _groups(state: State) -> list[RunGroup]:
 
 def _group_metrics(state: State, runs: Sequence[Run]) -> list[str]:
     chosen = [column.key for column in columns_of(state, runs) if column.kind == "metrics"]
-    return chosen[:_GROUP_METRICS]
+    return chosen[: _GROUP_METRICS if state.columns else _GROUP_METRICS // 2]
 
 
 def _narrowed(state: State, group: RunGroup) -> str:

@@ -53,8 +53,7 @@ class Server:
                 port=port,
                 threads=_THREADS + site(app).options.streams,
                 ident="mlgit",
-                # A live stream's lines go out as they come, and who has gone is noticed.
-                send_bytes=1,
+                # Who has gone is noticed between two events of a live stream.
                 channel_request_lookahead=1,
                 max_request_header_size=65_536,
                 max_request_body_size=1 << 20,
@@ -81,9 +80,13 @@ class Server:
         finally:
             self.close()
 
-    def close(self) -> None:
-        """Stop: streams end, and nothing listens any more."""
+    def stop(self) -> None:
+        """Let the live streams end, which nothing waits for then."""
         site(self.app).stopping.set()
+
+    def close(self) -> None:
+        """Stop, and listen no more."""
+        self.stop()
         self._server.close()
 
 

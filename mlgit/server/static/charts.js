@@ -5,6 +5,7 @@ import { draw } from "./chart.js";
 import { follow } from "./live.js";
 
 const controls = document.getElementById("chart-state");
+const inputs = [...(controls?.elements ?? [])].filter((element) => element.name);
 const figures = [...document.querySelectorAll("figure.chart")];
 // As many series are asked for at once, and as many points are drawn in one chart.
 const MOST_SERIES = 300;
@@ -20,7 +21,7 @@ function state() {
 
 function restore() {
   const given = new URLSearchParams(location.search);
-  for (const input of controls.elements) {
+  for (const input of inputs) {
     if (!given.has(input.name)) continue;
     if (input.type === "checkbox") input.checked = given.get(input.name) === "1";
     else input.value = given.get(input.name);
@@ -29,7 +30,7 @@ function restore() {
 
 function remember() {
   const url = new URL(location);
-  for (const input of controls.elements) {
+  for (const input of inputs) {
     const value = input.type === "checkbox" ? (input.checked ? "1" : "") : input.value;
     const usual = { x: "step", smooth: "0" }[input.name] ?? "";
     if (value === usual) url.searchParams.delete(input.name);

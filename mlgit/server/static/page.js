@@ -105,7 +105,11 @@ for (const input of document.querySelectorAll("[data-submit]")) {
 // A form that is sent by GET leaves empty fields out of the address.
 for (const form of document.querySelectorAll("form[method=get]")) {
   form.addEventListener("formdata", (event) => {
-    for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+    for (const name of new Set([...event.formData.keys()])) {
+      const given = event.formData.getAll(name).filter((value) => value !== "");
+      event.formData.delete(name);
+      for (const value of given) event.formData.append(name, value);
+    }
   });
 }
 // A menu closes by Escape and by a click elsewhere.

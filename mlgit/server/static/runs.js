@@ -1,4 +1,7 @@
-// The runs table: selecting and folding.
+// The runs table: selecting, folding, completion, and going runs.
+
+import { complete } from "./complete.js";
+import { follow, number } from "./live.js";
 
 const table = document.querySelector("table.runs");
 const picks = () => [...document.querySelectorAll("tbody .pick input")];
@@ -41,3 +44,35 @@ if (table) {
   table.addEventListener("click", (event) => { if (event.target.matches(".fold")) fold(event.target); });
   showPicked();
 }
+
+// Going runs of this page: their values come in as they are logged.
+const MOST_FOLLOWED = 20;
+const going = [...document.querySelectorAll("tr[data-going]")].slice(0, MOST_FOLLOWED);
+
+function show(run, name, text) {
+  const cell = document.querySelector(`#run-${CSS.escape(run)} td[data-column="${CSS.escape(name)}"]`);
+  if (!cell || cell.textContent === text) return;
+  cell.textContent = text;
+  cell.classList.remove("changed");
+  void cell.offsetWidth; // so that the animation begins anew
+  cell.classList.add("changed");
+}
+
+if (table?.dataset.live && going.length) {
+  const query = new URLSearchParams(going.map((row) => ["run", row.dataset.run]));
+  follow(`${table.dataset.live}?${query}`, {
+    metrics: ({ run, points }) => {
+      for (const [key, found] of Object.entries(points)) show(run, `metrics.${key}`, number(found.at(-1)[2]));
+    },
+    params: ({ run, params }) => {
+      for (const [key, value] of Object.entries(params)) show(run, `params.${key}`, value);
+    },
+    ended: ({ run }) => {
+      show(run, "status", "ended");
+      document.getElementById("live").textContent = "A run has ended: reload for its last state";
+    },
+  });
+}
+
+const box = document.querySelector("[data-complete]");
+if (box?.dataset.complete) complete(box);
