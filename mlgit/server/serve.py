@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import threading
 from typing import Any
 
 from flask import Flask
@@ -75,6 +77,8 @@ class Server:
 
     def run(self) -> None:
         """Answer until the process is interrupted."""
+        # What the first chart needs is loaded while nobody waits for it.
+        threading.Thread(target=importlib.import_module, args=("numpy",), daemon=True).start()
         try:
             self._server.run()
         finally:

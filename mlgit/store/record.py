@@ -266,21 +266,28 @@ def parse_history(data: bytes, name: str) -> list[Point]:
 def history_columns(data: bytes, name: str) -> tuple[Any, Any, Any]:
     """A history file's steps, times and values as NumPy's arrays of floats, for charts.
 
-    Several times as fast as ``parse_history``; steps beyond 2**53 lose their last digits.
+    Faster than ``parse_history``; steps beyond 2**53 lose their last digits.
 
     Raises:
         CorruptData: A line isn't a point.
     """
+    import json
+
     import numpy as np
 
-    if data.startswith(HISTORY_HEADER):
-        body = data[len(HISTORY_HEADER) :]
-        # What doesn't parse ends it early (a later NumPy will raise); the count tells.
+    if data.startswith(HISTORY_HEADER) and data.endswith(b"\n"):
+        body = data[len(HISTORY_HEADER) : -1]
+        # As one list of JSON: of all readers that are at hand the fastest, and exact.
+        listed = body.replace(b"nan", b"NaN").replace(b"inf", b"Infinity").replace(b"\n", b",")
         try:
-            flat = np.fromstring(body.replace(b"\n", b",").decode("ascii", "replace"), sep=",")
-        except ValueError:
+            flat = np.array(json.loads(b"[%s]" % listed), dtype=float)
+        except (ValueError, TypeError, RecursionError):
             flat = np.empty(0)
-        if flat.size == 3 * body.count(b"\n") and body.endswith(b"\n"):
+        # Three to a line, and not by chance as many as three to a line would be.
+        raw = np.frombuffer(body, dtype=np.uint8)
+        ends = (raw[(raw == ord(",")) | (raw == ord("\n"))] == ord("\n"))[2::3]
+        lines = body.count(b"\n") + 1
+        if flat.shape == (3 * lines,) and ends.size == lines - 1 and ends.all():
             return flat[0::3], flat[1::3], flat[2::3]
     points = parse_history(data, name)
     columns = np.array([tuple(map(float, point)) for point in points]).reshape(-1, 3)
