@@ -29,6 +29,7 @@ _NAMES = {
     "delete_experiment_tag": _EXPERIMENTS,
     "delete_run": _FLUENT,
     "delete_tag": _LOG,
+    "diff": "mlgit.diffs",
     "disable_system_metrics_logging": _CONFIG,
     "enable_system_metrics_logging": _CONFIG,
     "end_run": _FLUENT,
@@ -174,6 +175,7 @@ if TYPE_CHECKING:
         types,
         xgboost,
     )
+    from mlgit.diffs import diff
     from mlgit.exceptions import MlflowException, MlgitException
     from mlgit.models.evaluation.entry import evaluate
     from mlgit.models.evaluation.validation import validate_evaluation_results

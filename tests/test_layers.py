@@ -18,7 +18,7 @@ LAYERS = [
     ["server"],
     ["keras", "lightgbm", "pyfunc", "pytorch", "sklearn", "tensorflow", "transformers", "xgboost"],
     ["models"],
-    ["artifacts"],
+    ["artifacts", "diffs"],
     ["tracking", "review", "worktree", "sync"],
     ["registry"],
     ["store"],

@@ -7,7 +7,7 @@ what it was given. Names and fields are MLflow's (mlflow.org/docs, ``mlflow.enti
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
 from mlgit.exceptions import InvalidParameterValue
@@ -316,6 +316,11 @@ class Run(_Entity):
     data: RunData
     inputs: RunInputs = field(default_factory=RunInputs)
 
+    def _repr_html_(self) -> str:
+        from mlgit.entities.shown import run_html
+
+        return run_html(self)
+
 
 class PagedList(list[T], Generic[T]):
     """A list that knows the token of the page after it (None on the last)."""
@@ -327,6 +332,17 @@ class PagedList(list[T], Generic[T]):
     def to_list(self) -> list[T]:
         """The items, without the token."""
         return list(self)
+
+    def _repr_html_(self) -> str | None:
+        """Runs and what else has fields as a table; None (its text) for anything else."""
+        from mlgit.entities.shown import runs_html, table
+
+        if self and all(isinstance(item, Run) for item in self):
+            return runs_html(self)  # type: ignore[arg-type]
+        if not self or not all(is_dataclass(item) for item in self):
+            return None
+        names = [f.name for f in fields(self[0])]  # type: ignore[arg-type]
+        return table("", names, [[getattr(item, name, None) for name in names] for item in self])
 
 
 __all__ = [

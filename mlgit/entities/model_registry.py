@@ -18,6 +18,11 @@ class _Entity:
         for f in fields(self):  # type: ignore[arg-type]
             yield f.name, getattr(self, f.name)
 
+    def _repr_html_(self) -> str:
+        from mlgit.entities.shown import fields_html
+
+        return fields_html(type(self).__name__, dict(self))
+
 
 class ModelVersionStatus:
     """Whether a version can be used. Registering waits for nothing: all are READY."""

@@ -342,6 +342,19 @@ class ModelInfo:
     def __repr__(self) -> str:
         return f"ModelInfo(model_uri={self.model_uri!r}, flavors={sorted(self.flavors)})"
 
+    def _repr_html_(self) -> str:
+        from mlgit.entities.shown import fields_html
+
+        parts = {
+            "model_uri": self.model_uri,
+            "flavors": sorted(self.flavors),
+            "registered version": self.registered_model_version,
+            **{k: v for k, v in (self.signature_dict or {}).items() if v},
+            "created": self.utc_time_created,
+            "metadata": self.metadata,
+        }
+        return fields_html("Model", parts)
+
 
 def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
     """What is known of a model; only its MLmodel is read.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from mlgit.entities.shown import visible as visible
+from mlgit.entities.shown import visible_lines as visible_lines
 from mlgit.objects import Entry
 from mlgit.review.artifacts import ArtifactChange
 from mlgit.review.code import CodeComparison, FileChange
@@ -17,12 +18,6 @@ from mlgit.review.values import ValueChange
 
 MISSING = "—"
 _MAX_VALUE = 60
-# Control characters, what turns the direction of text around or can't be seen, ends of
-# lines that only some programs know, and halves of surrogate pairs.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-_HIDDEN_IN_LINES = re.compile(r"(?![\n\t])" + _HIDDEN.pattern)
 
 
 @dataclass(frozen=True)
@@ -59,25 +54,6 @@ class Table:
     right: Collection[int] = ()
     hidden: int = 0
     note: str = ""
-
-
-def visible(text: str) -> str:
-    """Text on one line that can only be seen: what isn't printable as escapes."""
-    return _HIDDEN.sub(_escape, text)
-
-
-def visible_lines(text: str) -> str:
-    """Text on several lines, as code is: line ends and tabs stay, what can't be seen is an escape."""
-    return _HIDDEN_IN_LINES.sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    char = match[0]
-    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char)
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that wasn't UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
 def tables(run: RunComparison, sections: Collection[str], everything: bool) -> list[Table]:

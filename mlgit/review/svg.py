@@ -14,6 +14,8 @@ from mlgit.store.record import Point
 _WIDTH, _HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 30, 10, 30
 _TICKS = 5
+# Where no style sheet says otherwise: a notebook has none of ours.
+_COLORS = {"old": "#6e7781", "new": "#0969da"}
 
 
 def figure(curve: Curve, old: str = "old", new: str = "new") -> str | None:
@@ -37,14 +39,16 @@ def figure(curve: Curve, old: str = "old", new: str = "new") -> str | None:
         if side
     )
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{name}: '
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" style="max-width:640px" role="img" aria-label="{name}: '
         f'{html.escape(said)}" xmlns="http://www.w3.org/2000/svg">'
     ]
     parts += _axes(first, last, low, high, x, y)
     for css, side in (("old", curve.old), ("new", curve.new)):
         path = _path(side, x, y)
         if path:
-            parts.append(f'<path class="{css}" d="{path}"/>')
+            color = _COLORS[css]
+            style = f'fill="none" stroke="{color}" stroke-width="2"'
+            parts.append(f'<path class="{css}" {style} d="{path}"/>')
     caption = f"{name} <span>{html.escape(said)}</span>"
     return f"<figure><figcaption>{caption}</figcaption>{''.join(parts)}</svg></figure>"
 
@@ -78,13 +82,15 @@ def _axes(
         value = low * (1 - share) + high * share
         at = y(value)
         found.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+            f'<line class="grid" stroke="#8c959f" stroke-opacity="0.4" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
         )
-        found.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{value:.4g}</text>')
+        found.append(
+            f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end" font-size="12" fill="#6e7781">{value:.4g}</text>'
+        )
     steps = sorted({first + (last - first) * part // (_TICKS - 1) for part in range(_TICKS)})
     for step in steps:
         found.append(
-            f'<text x="{x(step):.1f}" y="{_HEIGHT - 10}" text-anchor="middle">{number(step)}</text>'
+            f'<text x="{x(step):.1f}" y="{_HEIGHT - 10}" text-anchor="middle" font-size="12" fill="#6e7781">{number(step)}</text>'
         )
     return found
 

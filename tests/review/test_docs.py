@@ -45,7 +45,7 @@ def test_the_examples_are_real(repo_dir: Path, tmp_path: Path) -> None:
             said = f"exit {done.returncode}\n" if done.returncode else ""
             assert masked(said + done.stdout.decode()) == masked(shown), command
             ran += 1
-    assert ran == 10
+    assert ran == 11
 
 
 def masked(text: str) -> list[str]:
