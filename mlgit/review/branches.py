@@ -139,11 +139,11 @@ def _runs_of(
     """Of each of some commits its newest runs."""
     for start in range(0, len(commits), _AT_ONCE):
         part = commits[start : start + _AT_ONCE]
-        either = " OR ".join(f"tags.`{_COMMIT_TAG}` = '{sha}'" for sha in part)
+        listed = ", ".join(f"'{sha}'" for sha in part)
         for state in ("=", "!="):
             yield from store.search_runs(
                 experiments,
-                f"attributes.status {state} 'FINISHED' AND ({either})",
+                f"attributes.status {state} 'FINISHED' AND tags.`{_COMMIT_TAG}` IN ({listed})",
                 max_results=1,
                 order_by=["attributes.start_time DESC"],
             )

@@ -39,7 +39,7 @@ def figure(curve: Curve, old: str = "old", new: str = "new") -> str | None:
         if side
     )
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" style="max-width:640px" role="img" aria-label="{name}: '
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" aria-label="{name}: '
         f'{html.escape(said)}" xmlns="http://www.w3.org/2000/svg">'
     ]
     parts += _axes(first, last, low, high, x, y)
