@@ -56,6 +56,24 @@ def preview(objects: LocalObjects, change: ArtifactChange) -> Preview | None:
     return Preview(diff=found) if found.text else None
 
 
+def image(objects: LocalObjects, sha256: str) -> tuple[bytes, str] | None:
+    """An image's bytes and media type; None where it is none, too large, or not here.
+
+    Args:
+        objects: Where its bytes are.
+        sha256: Its digest.
+    """
+    size = objects.size(sha256)
+    if size is None or size > MAX_IMAGE:
+        return None
+    try:
+        data = objects.read(sha256)
+    except MlgitException:
+        return None
+    kind = _image_kind(data)
+    return (data, kind) if kind else None
+
+
 def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | None:
     if entry is None or entry.size > largest or not objects.has(entry.sha256):
         return None
@@ -67,11 +85,17 @@ def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | 
 
 def _image(data: bytes | None) -> str | None:
     """Bytes as a ``data:`` URL; None where they are no image that is known by its beginning."""
-    if data is None:
+    kind = _image_kind(data) if data is not None else None
+    if data is None or kind is None:
         return None
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _image_kind(data: bytes) -> str | None:
+    """The media type that a file's beginning tells."""
     kind = next((kind for start, kind in _IMAGES if data.startswith(start)), None)
     if kind is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         kind = "image/webp"
     if kind is None and b"<svg" in data[:1000]:
         kind = "image/svg+xml"  # in an <img> it runs no script and loads nothing
-    return kind and f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return kind

@@ -34,6 +34,11 @@ class Options:
     streams: int = 16
     cookie: str = "mlgit_ui"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only who sits at this machine reaches it."""
+        return not self.any_address and self.hosts <= LOOPBACK
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address to listen on is reached from this machine only."""

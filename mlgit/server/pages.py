@@ -31,6 +31,7 @@ PAGES = (
     Row("experiments", "Experiments", "experiments.index"),
     Row("runs", "Runs", "runs.index"),
     Row("compare", "Compare", "compare.index"),
+    Row("diff", "Diff", "diff.index"),
     Row("run"),
     Row("artifacts"),
     Row("code"),
