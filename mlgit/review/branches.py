@@ -14,7 +14,7 @@ the branch parted from the base, as a pull request shows them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mlgit.entities import Run
@@ -27,7 +27,6 @@ from mlgit.store.gitstore import GitStore
 
 # How far back runs are looked for.
 MOST_COMMITS = 1000
-_AT_ONCE = 100
 _COMMIT_TAG = "mlflow.source.git.commit"
 
 
@@ -40,12 +39,14 @@ class Sides:
         head: The branch's commit, with the records that it stands for.
         base_tip: The base's commit.
         remarks: What a reviewer should know of the choice.
+        merged: Whether the base has all of the branch's commits.
     """
 
     base: Revision
     head: Revision
     base_tip: str
     remarks: tuple[str, ...] = ()
+    merged: bool = False
 
 
 def sides_of(store: GitStore, base: str, head: str = "HEAD") -> Sides:
@@ -60,20 +61,72 @@ def sides_of(store: GitStore, base: str, head: str = "HEAD") -> Sides:
         ResourceDoesNotExist: One of them isn't there, or has no commit.
         InvalidParameterValue: They have no commit in common.
     """
-    old, new = resolve(store, base), resolve(store, head)
-    if old.commit is None or new.commit is None:
-        which = base if old.commit is None else head
-        raise ResourceDoesNotExist(f"{which} has no commit", hint="name a branch or a commit")
-    parted = ancestry.merge_base(store.repo, old.commit, new.commit)
-    chosen, remarks = _head_side(store, new, old, parted)
-    found, more = _base_side(store, old, chosen)
-    # What was compared is called by what the person wrote.
-    return Sides(
-        replace(found, text=base, label=f"{base} ({old.commit[:10]})", tree=_tree(store, parted)),
-        replace(chosen, text=head, label=f"{head} ({new.commit[:10]})", tree=new.tree),
-        old.commit,
-        (*remarks, *more),
-    )
+    return Base(store, base).sides(head)
+
+
+class Base:
+    """What branches are to be merged into, looked at once for all of them.
+
+    Args:
+        store: The repository.
+        text: The revision.
+
+    Attributes:
+        commit: Its commit.
+
+    Raises:
+        ResourceDoesNotExist: It isn't there, or has no commit.
+    """
+
+    def __init__(self, store: GitStore, text: str) -> None:
+        self.store = store
+        self.text = text
+        self._revision = resolve(store, text)
+        self.commit = _commit(self._revision, text)
+        self._commits: list[str] | None = None
+        self._found: dict[frozenset[str], Run | None] = {}
+
+    def sides(self, head: str) -> Sides:
+        """The two sides of a branch's pull request; see ``sides_of``."""
+        store, old, new = self.store, self._revision, resolve(self.store, head)
+        tip = _commit(new, head)
+        parted = ancestry.merge_base(store.repo, self.commit, tip)
+        chosen, remarks = _head_side(store, new, old, parted)
+        found, more = self._side(chosen)
+        base, tree = self.text, _tree(store, parted)
+        # What was compared is called by what the person wrote.
+        return Sides(
+            replace(found, text=base, label=f"{base} ({self.commit[:10]})", tree=tree),
+            replace(chosen, text=head, label=f"{head} ({tip[:10]})", tree=new.tree),
+            self.commit,
+            (*remarks, *more),
+            parted == tip,
+        )
+
+    def _side(self, chosen: Revision) -> tuple[Revision, tuple[str, ...]]:
+        old = self._revision
+        if old.run_id is not None or old.records:
+            return old, ()
+        wanted = [r.load()[0].experiment_id for r in chosen.records]
+        run = self._run(frozenset(wanted)) if wanted else None
+        run = run or self._run(frozenset())
+        if run is None or (chosen.records and run.info.run_id == _run_id(chosen)):
+            return old, (f"no run was made of {old.text}'s commits",)
+        return _with_run(old, run, self.store), ()
+
+    def _run(self, experiments: frozenset[str]) -> Run | None:
+        """The run that stands for it, of some experiments, or of any where none are named."""
+        if experiments not in self._found:
+            if self._commits is None:
+                self._commits = ancestry.since(self.store.repo, self.commit, None, MOST_COMMITS)
+            self._found[experiments] = _newest(self.store, self._commits, experiments or None)
+        return self._found[experiments]
+
+
+def _commit(revision: Revision, text: str) -> str:
+    if revision.commit is None:
+        raise ResourceDoesNotExist(f"{text} has no commit", hint="name a branch or a commit")
+    return revision.commit
 
 
 def _tree(store: GitStore, commit: str) -> str | None:
@@ -99,20 +152,6 @@ def _head_side(
     return _with_run(new, run, store), _about(store, new, run)
 
 
-def _base_side(
-    store: GitStore, old: Revision, chosen: Revision
-) -> tuple[Revision, tuple[str, ...]]:
-    assert old.commit is not None
-    if old.run_id is not None or old.records:
-        return old, ()
-    wanted = [r.load()[0].experiment_id for r in chosen.records]
-    commits = ancestry.since(store.repo, old.commit, None, MOST_COMMITS)
-    run = _newest(store, commits, wanted) or _newest(store, commits, None)
-    if run is None or (chosen.records and run.info.run_id == _run_id(chosen)):
-        return old, (f"no run was made of {old.text}'s commits",)
-    return _with_run(old, run, store), ()
-
-
 def _run_id(side: Revision) -> str | None:
     return side.records[0].load()[0].run_id if side.records else None
 
@@ -126,27 +165,19 @@ def _newest(
     store: GitStore, commits: Sequence[str], experiments: Collection[str] | None
 ) -> Run | None:
     """The newest finished run of some commits, or the newest."""
-    if experiments is not None and not experiments:
-        return None
-    found = list(_runs_of(store, commits, list(experiments) if experiments else None))
-    done = [run for run in found if run.info.status == "FINISHED"]
-    return max(done or found, key=lambda run: run.info.start_time or 0, default=None)
-
-
-def _runs_of(
-    store: GitStore, commits: Sequence[str], experiments: list[str] | None
-) -> Iterator[Run]:
-    """Of each of some commits its newest runs."""
-    for start in range(0, len(commits), _AT_ONCE):
-        part = commits[start : start + _AT_ONCE]
-        listed = ", ".join(f"'{sha}'" for sha in part)
-        for state in ("=", "!="):
-            yield from store.search_runs(
-                experiments,
-                f"attributes.status {state} 'FINISHED' AND tags.`{_COMMIT_TAG}` IN ({listed})",
-                max_results=1,
-                order_by=["attributes.start_time DESC"],
-            )
+    listed = ", ".join(f"'{sha}'" for sha in commits)
+    # IN, which the index answers by the tags' values; by OR it would look at every run.
+    of_these = f"tags.`{_COMMIT_TAG}` IN ({listed})"
+    for text in (f"attributes.status = 'FINISHED' AND {of_these}", of_these):
+        found = store.search_runs(
+            list(experiments) if experiments else None,
+            text,
+            max_results=1,
+            order_by=["attributes.start_time DESC"],
+        )
+        if found:
+            return found[0]
+    return None
 
 
 def _about(store: GitStore, side: Revision, run: Run) -> tuple[str, ...]:

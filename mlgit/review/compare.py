@@ -12,7 +12,12 @@ from mlgit.objects import Entry
 from mlgit.review.artifacts import ArtifactChange, compare_artifacts
 from mlgit.review.code import CodeComparison, compare_code
 from mlgit.review.curves import Curve, reduced
-from mlgit.review.metrics import MetricChange, compare_metrics, declared_directions
+from mlgit.review.metrics import (
+    MetricChange,
+    compare_metrics,
+    declared_directions,
+    last_values,
+)
 from mlgit.review.modelparts import ModelChange, Side, compare_models
 from mlgit.review.noise import noise
 from mlgit.review.recorded import Recorded
@@ -239,7 +244,7 @@ def _compare_runs(
         folder,
         _facts(old),
         _facts(new),
-        compare_metrics(_last(old), _last(new), tags, how.directions, by_chance),
+        compare_metrics(last_values(old), last_values(new), tags, how.directions, by_chance),
         compare_values(old.params if old else {}, new.params if new else {}),
         compare_values(
             persons_tags(old.tags if old else {}), persons_tags(new.tags if new else {})
@@ -284,10 +289,6 @@ def _facts(record: Record | None) -> RunFacts | None:
         str(commit) if commit else None,
         bool(dirty) if dirty is not None else None,
     )
-
-
-def _last(record: Record | None) -> dict[str, float] | None:
-    return {name: point.value for name, point in record.last.items()} if record else None
 
 
 def _datasets(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> tuple[ValueChange, ...]:

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from mlgit.exceptions import CorruptData
 from mlgit.git import Repository
 from mlgit.store import configfile
+from mlgit.store.record import Record
 
 # A tag of a run that says which way a metric is good: "min" or "max".
 DIRECTION_TAG = "mlgit.direction."
@@ -92,6 +93,11 @@ class MetricChange:
             return "better" if math.isnan(self.old) else "worse"
         rose = self.new > self.old
         return "better" if rose == (self.direction == "max") else "worse"
+
+
+def last_values(record: Record | None) -> dict[str, float] | None:
+    """A run's metrics; None where there is no run."""
+    return {name: point.value for name, point in record.last.items()} if record else None
 
 
 def compare_metrics(

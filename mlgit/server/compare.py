@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote as quoted
 
-from flask import Blueprint, Response, jsonify, render_template, request, url_for
+from flask import Blueprint, Response, g, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from mlgit.entities import Run, ViewType
@@ -108,6 +108,7 @@ def address(ids: Sequence[str], **more: Any) -> str:
 @pages.get("/compare")
 def index() -> ResponseReturnValue:
     """What differs between runs, then all that is equal where it is asked for."""
+    g.section = "runs"
     chosen = chosen_runs()
     if chosen.problems and not chosen.runs:
         text, what, hint = chosen.problems[0]

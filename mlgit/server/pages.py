@@ -30,7 +30,8 @@ class Row:
 PAGES = (
     Row("experiments", "Experiments", "experiments.index"),
     Row("runs", "Runs", "runs.index"),
-    Row("compare", "Compare", "compare.index"),
+    Row("branches", "Branches", "branches.index"),
+    Row("compare"),
     Row("diff", "Diff", "diff.index"),
     Row("run"),
     Row("artifacts"),

@@ -11,7 +11,7 @@ from flask import Flask, current_app, g, request
 from markupsafe import Markup, escape
 
 from mlgit import __version__
-from mlgit.review.show import duration, number, plural, size, visible, visible_lines
+from mlgit.review.show import duration, judged, number, plural, size, visible, visible_lines
 from mlgit.server.pages import PAGES
 from mlgit.server.protection import csrf_token
 from mlgit.server.site import site
@@ -20,7 +20,19 @@ from mlgit.store.timeform import to_iso
 
 def register(app: Flask) -> None:
     """Give an app's templates their words."""
-    filters = (number, size, duration, plural, shown, moment, short, is_text, shell, visible_lines)
+    filters = (
+        number,
+        size,
+        duration,
+        judged,
+        plural,
+        shown,
+        moment,
+        short,
+        is_text,
+        shell,
+        visible_lines,
+    )
     app.jinja_env.filters.update({function.__name__: function for function in filters})
     app.jinja_env.finalize = _encodable
     app.jinja_env.globals["csrf_field"] = csrf_field
