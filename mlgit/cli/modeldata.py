@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgit.cli import output
 from mlgit.cli.output import Output, one_line, times
+from mlgit.models.shown import flavor_rows, param_rows, plain, schema_rows, short_signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     from mlgit.models.listing import Description, LoggedModel
     from mlgit.models.mlmodel import Model
     from mlgit.models.running import Trial
-    from mlgit.types.schema import ParamSchema, Schema
 
     Listed = tuple[LoggedModel, int | None, Model | None]
 
-_COLUMNS_SHOWN = 50
 _PYFUNC = "python_function"
 
 
@@ -69,31 +68,6 @@ def signature_json(model: Model) -> dict[str, Any] | None:
     return {part: None if text is None else json.loads(text) for part, text in found.items()}
 
 
-def short_signature(model: Model | None) -> str:
-    """A signature on one line: "4 columns → long"."""
-    signature = None if model is None else model.signature
-    if signature is None:
-        return ""
-    arrow = f"{_short(signature.inputs)} → {_short(signature.outputs)}"
-    return arrow + (
-        f" ({output.plural(len(signature.params), 'param')})" if signature.params else ""
-    )
-
-
-def _short(schema: Schema | None) -> str:
-    if schema is None:
-        return "?"
-    if len(schema) == 1:
-        return _kind(schema.inputs[0])
-    return output.plural(len(schema), "tensor" if schema.is_tensor_spec() else "column")
-
-
-def _kind(spec: Any) -> str:
-    shape = getattr(spec, "shape", None)
-    kind = getattr(spec.type, "name", None) or str(spec.type)
-    return f"{kind} {shape}" if shape is not None else str(kind)
-
-
 # -- one model
 
 
@@ -137,9 +111,9 @@ def model_text(found: Description, out: Output) -> str:
     ]
     lines = [out.style(one_line(found.uri), bold=True)]
     lines += [f"  {name:<8}{one_line(value)}" for name, value in facts if value]
-    lines += section("flavors", _flavor_rows(model), out)
+    lines += section("flavors", flavor_rows(model), out)
     lines += signature_lines(model, out)
-    lines += section("metadata", [[str(k), _plain(v)] for k, v in _items(model.metadata)], out)
+    lines += section("metadata", [[str(k), plain(v)] for k, v in _items(model.metadata)], out)
     lines += section("requirements", [[line] for line in found.requirements], out)
     lines += section("example", [[line] for line in found.example.splitlines()], out)
     files = [[path, output.size(size)] for path, size, _ in found.files]
@@ -151,9 +125,9 @@ def signature_lines(model: Model, out: Output) -> list[str]:
     if model.signature is None:
         return ["", "It has no signature: what it is given isn't checked"]
     return [
-        *section("inputs", _schema_rows(model.signature.inputs), out),
-        *section("outputs", _schema_rows(model.signature.outputs), out),
-        *section("params", _param_rows(model.signature.params), out),
+        *section("inputs", schema_rows(model.signature.inputs), out),
+        *section("outputs", schema_rows(model.signature.outputs), out),
+        *section("params", param_rows(model.signature.params), out),
     ]
 
 
@@ -172,41 +146,8 @@ def section(title: str, rows: list[list[str]], out: Output) -> list[str]:
     return ["", out.style(title, bold=True), *(f"  {line}" for line in body)]
 
 
-def _flavor_rows(model: Model) -> list[list[str]]:
-    return [
-        [name, ", ".join(f"{key}={_plain(value)}" for key, value in sorted(row.items()))]
-        for name, row in sorted(model.flavors.items())
-    ]
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
 def _items(metadata: dict[str, Any] | None) -> list[tuple[str, Any]]:
     return sorted((metadata or {}).items(), key=lambda item: str(item[0]))
-
-
-def _schema_rows(schema: Schema | None) -> list[list[str]]:
-    if schema is None:
-        return []
-    rows = [
-        [
-            "-" if spec.name is None else str(spec.name),
-            _kind(spec),
-            "" if getattr(spec, "required", True) else "optional",
-        ]
-        for spec in schema.inputs[:_COLUMNS_SHOWN]
-    ]
-    more = len(schema) - _COLUMNS_SHOWN
-    return [*rows, [f"({more} more)", "", ""]] if more > 0 else rows
-
-
-def _param_rows(schema: ParamSchema | None) -> list[list[str]]:
-    return [
-        [spec.name, str(getattr(spec.dtype, "name", spec.dtype)), f"default {_plain(spec.default)}"]
-        for spec in schema or []
-    ]
 
 
 # -- trying a model

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlgit.cli import output
-from mlgit.cli.modeldata import section, short_signature, signature_json, signature_lines
+from mlgit.cli.modeldata import section, signature_json, signature_lines
 from mlgit.cli.output import Output, markdown, one_line, times
+from mlgit.models.shown import short_signature
 
 if TYPE_CHECKING:
     from mlgit.entities.model_registry import ModelVersion, RegisteredModel

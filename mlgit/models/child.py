@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,24 @@ if TYPE_CHECKING:
 # neither the working directory nor what is installed beside the running mlgit is seen.
 _SCRIPT = "import sys\nfrom mlgit.models.child import main\nsys.exit(main(sys.argv[1]))\n"
 
+# No process ends with it.
+_TOO_LONG = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may take, where somebody else than who asks for it wrote its model.
+
+    Attributes:
+        seconds: How long it may run, its environment aside.
+        memory: How many bytes of memory it may have.
+        file_size: How many bytes a file that it writes may have.
+    """
+
+    seconds: float
+    memory: int
+    file_size: int
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -40,6 +59,8 @@ class Surroundings:
         override: Requirements that count before the model's.
         variables: Of the child's environment.
         say: Told that an environment is being built.
+        limits: What it may take; None for whatever it wants.
+        heard: Told the end of what the child printed, which then isn't printed.
     """
 
     manager: str
@@ -47,6 +68,8 @@ class Surroundings:
     override: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[str], None] = lambda text: None
+    limits: Limits | None = None
+    heard: Callable[[str], None] | None = None
 
 
 def predict_in_child(task: Task, around: Surroundings, *, store: GitStore | None = None) -> int:
@@ -62,13 +85,17 @@ def predict_in_child(task: Task, around: Surroundings, *, store: GitStore | None
 
     Raises:
         MissingDependency: The environment can't be built.
+        InvalidState: It took more than it may.
     """
     task = task.checked()
     with opened(task.model, allow_pickle=task.allow_pickle, store=store) as folder:
         place = folder.everything()
         python = _python(place, around)
         local = replace(task, model=place, allow_pickle=folder.allows_code)
-        answer, _ = _run(python, {"predict": asdict(local)}, around, capture=False)
+        capture = around.heard is not None
+        answer, log = _run(python, {"predict": asdict(local)}, around, capture=capture)
+        if around.heard is not None:
+            around.heard(log)
         return int(_result(answer, place, task.model))
 
 
@@ -90,8 +117,6 @@ def try_in_child(
     Raises:
         ResourceDoesNotExist, CorruptData: There is no such model, or it can't be fetched.
     """
-    import time
-
     with opened(model, allow_pickle=allow_pickle, store=store) as folder:
         place = folder.everything()
         began = time.monotonic()
@@ -131,6 +156,9 @@ def _run(
     """Run a job; its answer, and the end of what was printed where that is captured."""
     local = around.manager == "local"
     changes = dict(around.variables)
+    limits = around.limits
+    if limits is not None:
+        job = {**job, "limits": asdict(limits)}
     environment = settings.with_changes(changes) if local else settings.for_another_python(changes)
     with tempfile.TemporaryDirectory(prefix="mlgit-job-") as folder:
         environments.link_mlgit(folder)
@@ -148,15 +176,19 @@ def _run(
             process = subprocess.Popen(
                 [python, *options, f"{folder}/run_model.py", folder],
                 env=environment,
+                start_new_session=limits is not None,
                 **streams,  # type: ignore[call-overload]
             )
-            code = _wait(process)
+            code = _wait(process) if limits is None else _wait_within(process, limits.seconds)
             log.seek(0)
             tail = "\n".join(log.read().rstrip().splitlines()[-20:])
         try:
             with open(f"{folder}/answer.json", encoding="utf-8") as f:
                 answer: dict[str, Any] = json.load(f)
         except (OSError, ValueError):
+            if limits is not None and code == _TOO_LONG:
+                message = f"The model took more than {limits.seconds:g} s, and was ended"
+                return {"error": {"kind": "InvalidState", "message": message}}, tail
             how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
             message = f"The process that ran the model {how}"
             answer = {"error": {"kind": "MlgitException", "message": message}}
@@ -178,6 +210,26 @@ def _wait(process: subprocess.Popen[Any]) -> int:
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 continue
         raise
+
+
+def _wait_within(process: subprocess.Popen[Any], seconds: float) -> int:
+    """Wait so long for the child, and end what is left of it and of all that it started."""
+    deadline = time.monotonic() + seconds
+    over = False
+    try:
+        # While nobody has asked for its exit status, its number is no other process's.
+        while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            over = time.monotonic() > deadline
+            if over:
+                break
+            time.sleep(0.02)
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        code = process.wait()
+    return _TOO_LONG if over else code
 
 
 def _result(answer: dict[str, Any], place: str, uri: str) -> Any:
@@ -206,6 +258,7 @@ def main(folder: str) -> int:
         job = json.load(f)
     code = 1
     try:
+        _limit(job.get("limits"))
         answer: dict[str, Any] = {"result": _do(job)}
         code = 0
     except MlgitException as error:
@@ -222,6 +275,9 @@ def main(folder: str) -> int:
     except KeyboardInterrupt:
         answer = {"error": {"kind": "KeyboardInterrupt", "message": ""}}
         code = 130
+    except MemoryError:
+        message = "The model needs more memory than it may have"
+        answer = {"error": {"kind": "InvalidState", "message": message}}
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         answer = {"error": {"kind": "MlgitException", "message": message}}
@@ -230,6 +286,25 @@ def main(folder: str) -> int:
         json.dump(answer, f)
     os.replace(temporary, f"{folder}/answer.json")
     return code
+
+
+def _limit(limits: dict[str, Any] | None) -> None:
+    """Take less, for good: what this process starts may have no more either."""
+    if limits is None:
+        return
+    import resource
+
+    memory, seconds = int(limits["memory"]), int(limits["seconds"]) + 1
+    for name, value in (
+        # Not RLIMIT_AS: frameworks map files and reserve room that they never touch.
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_FSIZE, int(limits["file_size"])),
+        (resource.RLIMIT_CPU, seconds * (os.cpu_count() or 1)),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(name)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (value, value))
 
 
 def _do(job: dict[str, Any]) -> Any:

@@ -111,14 +111,14 @@ def names_a_run(text: str) -> bool:
 
 def size_of(store: GitStore, model: LoggedModel) -> int | None:
     """How large the folder of a model is, in bytes; None where it isn't known."""
-    found = _entries(store, model)
+    found = _entries(store, model.run.info.run_id, model.path)
     return None if found is None else sum(entry.size for entry in found.values())
 
 
 def mlmodel_of(store: GitStore, model: LoggedModel) -> Model | None:
     """A model's MLmodel, where it is here and can be read."""
-    entry = (_entries(store, model) or {}).get(MLMODEL)
-    if entry is None or not store.objects.has(entry.sha256):
+    entry = mlmodel_entry(store, model.run.info.run_id, model.path)
+    if entry is None:
         return None
     try:
         return Model.from_bytes(store.objects.read(entry.sha256))
@@ -126,11 +126,30 @@ def mlmodel_of(store: GitStore, model: LoggedModel) -> Model | None:
         return None
 
 
-def _entries(store: GitStore, model: LoggedModel) -> dict[str, Entry] | None:
-    """What the model's folder holds; None where that isn't here: nothing is fetched."""
+def mlmodel_entry(store: GitStore, run_id: str, path: str) -> Entry | None:
+    """The MLmodel of a folder of a run's artifacts; None where it isn't here."""
+    entry = (_entries(store, run_id, path) or {}).get(MLMODEL)
+    return entry if entry is not None and store.objects.has(entry.sha256) else None
+
+
+def is_here(store: GitStore, run_id: str, path: str) -> bool:
+    """Whether a folder of a run's artifacts is in this clone, with all that is below it."""
+    found = _entries(store, run_id, path)
+    if found is None:
+        return False
+    return all(
+        is_here(store, run_id, f"{path}/{name}")
+        if entry.kind == "d"
+        else store.objects.has(entry.sha256)
+        for name, entry in found.items()
+    )
+
+
+def _entries(store: GitStore, run_id: str, path: str) -> dict[str, Entry] | None:
+    """What a folder of a run holds; None where that isn't here: nothing is fetched."""
     try:
-        here = store.runs.record(model.run.info.run_id).artifacts
-        for part in model.path.split("/"):
+        here = store.runs.record(run_id).artifacts
+        for part in path.split("/"):
             here = parse_manifest(store.objects.read(here[part].sha256))
     except (MlgitException, KeyError):
         return None

@@ -11,6 +11,7 @@ from werkzeug.routing import PathConverter
 
 from mlgit.server import pages, problems, protection, words
 from mlgit.server.options import Options
+from mlgit.server.registered import add_converter
 from mlgit.server.site import Site, put_site
 from mlgit.store.gitstore import GitStore
 
@@ -53,5 +54,6 @@ def create_app(store: GitStore, options: Options | None = None) -> Flask:
     protection.protect(app)
     problems.register(app)
     words.register(app)
+    add_converter(app)
     pages.register(app)
     return app

@@ -40,6 +40,12 @@ PAGES = (
     Row("live"),
     Row("keys"),
     Row("changes"),
+    Row("models", "Models", "models.index"),
+    Row("model"),
+    Row("version"),
+    Row("promotions"),
+    Row("trying"),
+    Row("data", "Data", "data.index"),
     Row("login"),
 )
 

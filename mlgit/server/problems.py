@@ -22,6 +22,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible here",
+    409: "Not as things stand",
     413: "Too much",
     500: "Something is wrong",
     503: "Not now",

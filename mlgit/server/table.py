@@ -131,21 +131,22 @@ class State:
 def state_of(arguments: MultiDict[str, str]) -> State:
     """The state that a URL's arguments say; what can't be right is as if it weren't there."""
     view = arguments.get("view", "active")
-    size = _number(arguments.get("size"), _SIZE)
+    size = number_in(arguments.get("size"), _SIZE)
     return State(
         experiments=tuple(dict.fromkeys(filter(None, arguments.getlist("experiment"))))[:100],
         filter=arguments.get("filter", "").strip(),
         order=arguments.get("order", "").strip(),
         columns=tuple(dict.fromkeys(filter(None, arguments.getlist("column"))))[:_MOST_COLUMNS],
         view=view if view in VIEWS else "active",
-        page=max(1, min(_number(arguments.get("page"), 1), 1_000_000)),
+        page=max(1, min(number_in(arguments.get("page"), 1), 1_000_000)),
         size=size if size in SIZES else _SIZE,
         group=arguments.get("group", "").removeprefix("params."),
         flat=arguments.get("flat") == "1",
     )
 
 
-def _number(text: str | None, otherwise: int) -> int:
+def number_in(text: str | None, otherwise: int) -> int:
+    """The number that an address's argument is; another where it isn't one."""
     return (
         int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else otherwise
     )

@@ -1,0 +1,209 @@
+"""One version of a registered model: what it is, where it comes from, and who vouches for it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+
+from flask import Blueprint, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from mlgit.entities.model_registry import ModelVersion
+from mlgit.exceptions import MlgitException, ResourceDoesNotExist
+from mlgit.git import signing
+from mlgit.git.secrets import mask_url
+from mlgit.models import uris
+from mlgit.models.listing import Description, describe, is_here
+from mlgit.models.shown import flavor_rows, param_rows, schema_rows
+from mlgit.registry.history import Change
+from mlgit.registry.lineage import Lineage
+from mlgit.registry.registry import Registry
+from mlgit.registry.state import ModelState
+from mlgit.registry.targets import Target, targets_of
+from mlgit.server.lineage import draw
+from mlgit.server.model import checked, runs_of, shown_tags
+from mlgit.server.registered import registry
+from mlgit.server.site import store
+
+pages = Blueprint("version", __name__)
+_MOST_CHECKED = 12
+_FILES = 500
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """A tag that a version rests on, and what is to be said of its signature.
+
+    Attributes:
+        change: What the tag did.
+        kind: "ssh", "openpgp" or "x509"; "" where it isn't signed.
+        good: Whether the signature counts.
+        signer: Whose it is, where that is known.
+        problem: Why it doesn't count, or can't be checked.
+    """
+
+    change: Change
+    kind: str
+    good: bool
+    signer: str
+    problem: str
+
+
+@dataclass
+class Contents:
+    """What a version's folder says, or why that isn't known here.
+
+    Attributes:
+        uri: Where the folder is, as it may be shown.
+        found: What it says; None where it can't be read from here.
+        problem, hint: Why it can't, and what to do.
+    """
+
+    uri: str
+    found: Description | None = None
+    problem: str = ""
+    hint: str = ""
+    inputs: list[list[str]] = field(default_factory=list)
+    outputs: list[list[str]] = field(default_factory=list)
+    params: list[list[str]] = field(default_factory=list)
+    flavors: list[list[str]] = field(default_factory=list)
+
+
+@pages.get("/models/<model:name>/versions/<number>")
+def index(name: str, number: str) -> ResponseReturnValue:
+    """A version of a model."""
+    models = registry()
+    version = version_of(models, name, number)
+    state = models.state(name)
+    own = [c for c in models.changes(name) if c.version == version.version]
+    held = targets_of(state, version.version)
+    lineage, problem = _lineage(models, version)
+    runs = runs_of([version.run_id])
+    return render_template(
+        "models/version.html",
+        name=name,
+        this=version,
+        tags=shown_tags(version),
+        held=held,
+        targets=targets_to_offer(state, held),
+        run=runs.get(version.run_id or ""),
+        source=mask_url(version.source) if version.source else "",
+        registered=next((c for c in own if c.event == "register"), None),
+        changes=own[::-1],
+        checked=checked,
+        vouched=_vouched(models, state, version, own),
+        lineage=lineage,
+        lineage_problem=problem,
+        drawing=draw(lineage, [str(target) for target in held]),
+        contents=contents_of(models, version),
+        load=f"mlgit.pyfunc.load_model({uri_of(version)!r})",
+        files_shown=_FILES,
+    )
+
+
+def version_of(models: Registry, name: str, number: str) -> ModelVersion:
+    """The version that an address names.
+
+    Raises:
+        ResourceDoesNotExist: There is none.
+    """
+    models.key(name)  # tells of a model that isn't there
+    if not re.fullmatch(r"[0-9]{1,15}", number):
+        raise ResourceDoesNotExist(
+            f"{number[:40]!r} isn't the number of a version of {name}",
+            hint=f"{url_for('model.index', name=name)} lists them",
+        )
+    return models.version(name, int(number))
+
+
+def uri_of(version: ModelVersion) -> str:
+    """The URI that programs and commands load a version by."""
+    return f"models:/{version.name.replace('%', '%25')}/{version.version}"
+
+
+def targets_to_offer(state: ModelState, held: list[Target]) -> list[Target]:
+    """What a version may be promoted to, of what has a name already."""
+    stages = [Target(name, True) for name in ("Production", "Staging", "Archived")]
+    aliases = [Target(name, False) for name in sorted(state.aliases)]
+    return [target for target in stages + aliases if target not in held]
+
+
+def _lineage(models: Registry, version: ModelVersion) -> tuple[Lineage, str]:
+    """Where it comes from, as far as that is here; and what is wrong."""
+    try:
+        return models.lineage(version.name, version.version), ""
+    except MlgitException as error:
+        return Lineage(version, version.run_id), error.message
+
+
+# -- signatures
+
+
+def _vouched(
+    models: Registry, state: ModelState, version: ModelVersion, own: list[Change]
+) -> list[Vouched]:
+    """What is to be said of the tags by which a version is what it is."""
+    meant = state.versions[version.version]
+    events = [meant.event, *meant.stages.values()]
+    events += [h[version.version] for h in state.aliases.values() if version.version in h]
+    by_tag = {change.tag: change for change in own}
+    found = []
+    for event in events[:_MOST_CHECKED]:
+        change = by_tag.get(event.tag)
+        if change is None:
+            continue
+        if not event.signed:
+            found.append(Vouched(change, "", False, "", ""))
+            continue
+        try:
+            seen = signing.verify_tag(models.store.repo, event.sha, event.tag)
+        except MlgitException as error:
+            found.append(Vouched(change, "signed", False, "", f"not checked: {error.message}"))
+            continue
+        signer = seen.signer or seen.key
+        found.append(Vouched(change, seen.kind, seen.good, signer, seen.problem))
+    return found
+
+
+# -- the folder
+
+
+def contents_of(models: Registry, version: ModelVersion) -> Contents:
+    """What a version's folder says. Nothing is fetched, and no folder outside of runs is read.
+
+    A tag names any path or URL that whoever pushed it liked; only runs' artifacts are ours to show.
+    """
+    uri, meant, problem = place_of(models, version)
+    made = Contents(mask_url(uri), problem=problem)
+    if meant is None:
+        made.hint = f"mlgit models show {shlex.quote(made.uri)} reads it" if uri else ""
+        return made
+    if not is_here(store(), meant.run_id, meant.path):
+        made.problem = "Its files aren't in this clone"
+        made.hint = f"mlgit artifacts download {meant.run_id} {shlex.quote(meant.path)}"
+        return made
+    try:
+        made.found = describe(f"runs:/{meant.run_id}/{meant.path}", store())
+    except MlgitException as error:
+        made.problem, made.hint = error.message, error.hint
+        return made
+    model = made.found.model
+    made.flavors = flavor_rows(model)
+    if model.signature is not None:
+        made.inputs = schema_rows(model.signature.inputs, 500)
+        made.outputs = schema_rows(model.signature.outputs, 500)
+        made.params = param_rows(model.signature.params)
+    return made
+
+
+def place_of(models: Registry, version: ModelVersion) -> tuple[str, uris.RunUri | None, str]:
+    """The URI of a version's folder, the run's folder that it is, and why it isn't one."""
+    try:
+        uri = models.location(version.name, version.version)
+        meant = uris.parse(uri) if uri else None
+    except MlgitException as error:
+        return "", None, error.message
+    if isinstance(meant, uris.RunUri):
+        return uri, meant, ""
+    return uri, None, "Its files aren't a run's" if uri else "It has no source: there are no files"
