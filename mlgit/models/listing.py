@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mlgit.entities import Run
@@ -14,10 +15,13 @@ from mlgit.models import environment, uris
 from mlgit.models.folder import ModelFolder, opened
 from mlgit.models.logged import HISTORY
 from mlgit.models.mlmodel import MLMODEL, Model
+from mlgit.models.sources import source_at
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
+from mlgit.store.runtree import RunTree
 
 if TYPE_CHECKING:
+    from mlgit.registry.sources import Place
     from mlgit.store.gitstore import GitStore
 
 HAS_MODELS = f"tags.`{HISTORY}` IS NOT NULL"
@@ -126,34 +130,60 @@ def mlmodel_of(store: GitStore, model: LoggedModel) -> Model | None:
         return None
 
 
-def mlmodel_entry(store: GitStore, run_id: str, path: str) -> Entry | None:
-    """The MLmodel of a folder of a run's artifacts; None where it isn't here."""
-    entry = (_entries(store, run_id, path) or {}).get(MLMODEL)
+def mlmodel_entry(
+    store: GitStore, run_id: str, path: str, commit: str | None = None
+) -> Entry | None:
+    """The MLmodel of a folder of a run's artifacts; None where it isn't here.
+
+    Args:
+        store: The repository.
+        run_id: The run.
+        path: The folder.
+        commit: The run's commit that says what is in it; the newest where None.
+    """
+    entry = (_entries(store, run_id, path, commit) or {}).get(MLMODEL)
     return entry if entry is not None and store.objects.has(entry.sha256) else None
 
 
-def is_here(store: GitStore, run_id: str, path: str) -> bool:
-    """Whether a folder of a run's artifacts is in this clone, with all that is below it."""
-    found = _entries(store, run_id, path)
-    if found is None:
-        return False
-    return all(
-        is_here(store, run_id, f"{path}/{name}")
-        if entry.kind == "d"
-        else store.objects.has(entry.sha256)
-        for name, entry in found.items()
-    )
+def is_here(store: GitStore, run_id: str, path: str, commit: str | None = None) -> bool:
+    """Whether a folder of a run's artifacts is in this clone, with all that is below it.
+
+    The arguments are those of ``mlmodel_entry``.
+    """
+    pending = [_entries(store, run_id, path, commit)]
+    while pending:
+        found = pending.pop()
+        if found is None:
+            return False
+        for entry in found.values():
+            if not store.objects.has(entry.sha256):
+                return False
+            if entry.kind == "d":
+                pending.append(_manifest(store, entry))
+    return True
 
 
-def _entries(store: GitStore, run_id: str, path: str) -> dict[str, Entry] | None:
+def _entries(
+    store: GitStore, run_id: str, path: str, commit: str | None = None
+) -> dict[str, Entry] | None:
     """What a folder of a run holds; None where that isn't here: nothing is fetched."""
     try:
-        here = store.runs.record(run_id).artifacts
+        if commit is None:
+            here: dict[str, Entry] | None = store.runs.record(run_id).artifacts
+        else:
+            here = RunTree(store.repo, commit).summary().artifacts
         for part in path.split("/"):
-            here = parse_manifest(store.objects.read(here[part].sha256))
+            here = _manifest(store, here[part]) if here is not None else None
     except (MlgitException, KeyError):
         return None
     return here
+
+
+def _manifest(store: GitStore, entry: Entry) -> dict[str, Entry] | None:
+    try:
+        return parse_manifest(store.objects.read(entry.sha256))
+    except MlgitException:
+        return None
 
 
 # -- one model
@@ -195,16 +225,46 @@ def describe(uri: str, store: GitStore | None = None) -> Description:
         CorruptData: Its MLmodel can't be read.
     """
     with opened(uri, store=store) as folder:
-        found = Description(uri, folder.model)
-        found.requirements = _text(folder, environment.REQUIREMENTS).splitlines()
-        info = folder.model.saved_input_example_info or {}
-        if info.get("artifact_path"):
-            found.example = _text(folder, info["artifact_path"])
+        found = _described(folder, uri)
         meant = uris.parse(uri)
         if isinstance(meant, uris.PathUri):
             found.files = sorted(_local_files(os.path.abspath(meant.path)))
         elif isinstance(meant, uris.RunUri) and store is not None:
-            found.digest, found.files = _logged_files(store, meant)
+            found.digest, found.files = _logged_files(meant, partial(store.artifact, meant.run_id))
+    return found
+
+
+def describe_version(place: Place, store: GitStore) -> Description:
+    """What is known of a version of a registered model, whatever its run has logged since.
+
+    Args:
+        place: Where its folder is, in a run.
+        store: The repository of runs.
+
+    Raises:
+        ResourceDoesNotExist: There is no such model.
+        CorruptData: Its MLmodel can't be read.
+    """
+    folder = ModelFolder(source_at(place, store), place.location)
+    try:
+        found = _described(folder, place.location)
+    finally:
+        folder.close()
+    meant = uris.parse(place.location)
+    if isinstance(meant, uris.RunUri):
+        look: Look = partial(store.artifact, meant.run_id)
+        if place.commit is not None:
+            look = partial(store.artifact_of, place.commit)
+        found.digest, found.files = _logged_files(meant, look)
+    return found
+
+
+def _described(folder: ModelFolder, uri: str) -> Description:
+    found = Description(uri, folder.model)
+    found.requirements = _text(folder, environment.REQUIREMENTS).splitlines()
+    info = folder.model.saved_input_example_info or {}
+    if info.get("artifact_path"):
+        found.example = _text(folder, info["artifact_path"])
     if len(found.example) > _EXAMPLE_SHOWN:
         found.example = found.example[: _EXAMPLE_SHOWN - 1] + "…"
     return found
@@ -225,19 +285,23 @@ def _local_files(root: str) -> Iterator[tuple[str, int, str]]:
             yield os.path.relpath(path, root), size, ""
 
 
-def _logged_files(store: GitStore, meant: uris.RunUri) -> tuple[str, list[tuple[str, int, str]]]:
+# From a path of a run's artifacts to what is there.
+Look = Callable[[str], "Entry | dict[str, Entry]"]
+
+
+def _logged_files(meant: uris.RunUri, look: Look) -> tuple[str, list[tuple[str, int, str]]]:
     above, _, name = meant.path.rpartition("/")
-    folder = store.artifact(meant.run_id, above)
+    folder = look(above)
     digest = folder[name].sha256 if isinstance(folder, dict) and name in folder else ""
-    return digest, sorted(_walked(store, meant.run_id, meant.path, ""))
+    return digest, sorted(_walked(look, meant.path, ""))
 
 
-def _walked(store: GitStore, run_id: str, path: str, shown: str) -> Iterator[tuple[str, int, str]]:
-    found = store.artifact(run_id, path)
+def _walked(look: Look, path: str, shown: str) -> Iterator[tuple[str, int, str]]:
+    found = look(path)
     if isinstance(found, Entry):
         return
     for name, entry in found.items():
         if entry.kind == "d":
-            yield from _walked(store, run_id, f"{path}/{name}", f"{shown}{name}/")
+            yield from _walked(look, f"{path}/{name}", f"{shown}{name}/")
         else:
             yield f"{shown}{name}", entry.size, entry.sha256

@@ -20,6 +20,7 @@ from mlgit.registry import rows
 from mlgit.registry.guards import Result, figure_text
 from mlgit.registry.history import Change
 from mlgit.registry.registry import Registry
+from mlgit.registry.sources import place_of
 from mlgit.registry.state import ModelState
 from mlgit.registry.targets import ARCHIVED, Target, held_before, targets_of
 from mlgit.server.registered import registry
@@ -182,12 +183,13 @@ def _guard(guard: object) -> tuple[str, str]:
 def signature_of(models: Registry, version: ModelVersion) -> str:
     """What a version takes and gives, on one line; "" where that isn't known here."""
     try:
-        meant = uris.parse(models.location(version.name, version.version))
+        place = place_of(models, version)
+        meant = uris.parse(place.location)
     except MlgitException:
         return ""
     if not isinstance(meant, uris.RunUri):
         return ""
-    entry = mlmodel_entry(store(), meant.run_id, meant.path)
+    entry = mlmodel_entry(store(), meant.run_id, meant.path, place.commit)
     if entry is None:
         return ""
     known: dict[str, str] = current_app.extensions.setdefault(_REMEMBERED, {})

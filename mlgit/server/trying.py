@@ -23,11 +23,14 @@ from werkzeug.exceptions import BadRequest, ServiceUnavailable
 from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.models.child import Limits, Surroundings, predict_in_child
-from mlgit.models.folder import opened
+from mlgit.models.folder import ModelFolder
 from mlgit.models.running import Task
+from mlgit.models.sources import source_at
+from mlgit.registry import trust
+from mlgit.registry.sources import place_of
 from mlgit.server.registered import registry
 from mlgit.server.site import site, store
-from mlgit.server.version import contents_of, place_of, uri_of, version_of
+from mlgit.server.version import contents_of, uri_of, version_of
 
 pages = Blueprint("trying", __name__)
 LIMITS = Limits(seconds=60, memory=4 << 30, file_size=16 << 20)
@@ -72,50 +75,64 @@ def predict(name: str, number: str) -> ResponseReturnValue:
     kind, text = request.form.get("type", "json"), request.form.get("input", "")
     if kind not in TYPES:
         raise BadRequest(f"The input is {' or '.join(TYPES)}")
-    uri = _readable(version)
+    found = contents_of(registry(), version)
+    if found.found is None:
+        raise ResourceDoesNotExist(found.problem, hint=found.hint)
     if not _AT_ONCE.acquire(blocking=False):
         raise ServiceUnavailable("Other models are being tried just now: try again in a moment")
     try:
-        answer = _predicted(uri, kind, text)
+        answer = _predicted(version, kind, text)
     finally:
         _AT_ONCE.release()
     return _page(version, kind, text, answer, 200 if answer.output is not None else 422)
 
 
-def _readable(version: ModelVersion) -> str:
-    """The URI of a version's folder, which is a run's and in this clone.
-
-    Raises:
-        ResourceDoesNotExist: It isn't.
-    """
-    found = contents_of(registry(), version)
-    if found.found is None:
-        raise ResourceDoesNotExist(found.problem, hint=found.hint)
-    return found.found.uri
-
-
-def _predicted(uri: str, kind: str, text: str) -> Answer:
+def _predicted(version: ModelVersion, kind: str, text: str) -> Answer:
     answer = Answer()
+    folder = None
+    try:
+        # Where the team wants signatures, it wants them here.
+        place = trust.place(registry(), version.name, version.version)
+        folder = ModelFolder(source_at(place, store()), uri_of(version))
+        output = _run(folder, kind, text, answer)
+    except MlgitException as error:
+        answer.problem, answer.hint = error.message, error.hint
+        return answer
+    finally:
+        if folder is not None:
+            folder.close()
+    answer.cut = len(output) > _SHOWN
+    answer.output = output[:_SHOWN] if answer.cut else _pretty(output)
+    return answer
+
+
+def _run(folder: ModelFolder, kind: str, text: str, answer: Answer) -> str:
+    """Predict in a child process; the beginning of what it gave."""
 
     def heard(log: str) -> None:
         answer.printed = log
 
     # The token isn't for the model's code.
     around = Surroundings("local", variables={"MLGIT_UI_TOKEN": ""}, limits=LIMITS, heard=heard)
-    with tempfile.TemporaryDirectory(prefix="mlgit-try-") as folder:
-        with open(f"{folder}/input", "w", encoding="utf-8", errors="replace", newline="") as f:
+    with tempfile.TemporaryDirectory(prefix="mlgit-try-") as here:
+        with open(f"{here}/input", "w", encoding="utf-8", errors="replace", newline="") as f:
             f.write(text)
-        task = Task(uri, f"{folder}/input", f"{folder}/output", kind, "json")
+        whole = folder.everything()
+        task = Task(
+            whole,
+            f"{here}/input",
+            f"{here}/output",
+            kind,
+            "json",
+            allow_pickle=folder.allows_code,
+        )
         try:
             predict_in_child(task, around, store=store())
-            with open(f"{folder}/output", encoding="utf-8", errors="replace") as f:
-                output = f.read(_SHOWN + 1)
         except MlgitException as error:
-            answer.problem, answer.hint = error.message, error.hint
-            return answer
-    answer.cut = len(output) > _SHOWN
-    answer.output = output[:_SHOWN] if answer.cut else _pretty(output)
-    return answer
+            error.message = error.message.replace(whole, folder.uri)
+            raise
+        with open(f"{here}/output", encoding="utf-8", errors="replace") as f:
+            return f.read(_SHOWN + 1)
 
 
 def _pretty(text: str) -> str:
@@ -156,13 +173,12 @@ def _page(
 
 def _example(version: ModelVersion, kind: str) -> str:
     """The model's input example as a request; "" where it has none that can be shown so."""
-    models = registry()
-    uri, meant, _ = place_of(models, version)
-    if meant is None or contents_of(models, version).found is None:
+    if contents_of(registry(), version).found is None:
         return ""
     try:
-        with opened(uri, store=store()) as folder:
-            text = folder.serving_input() or ""
+        folder = ModelFolder(source_at(place_of(registry(), version), store()), uri_of(version))
+        text = folder.serving_input() or ""
+        folder.close()
     except MlgitException:
         return ""
     if len(text) > _SHOWN:

@@ -14,11 +14,13 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git import signing
 from mlgit.git.secrets import mask_url
 from mlgit.models import uris
-from mlgit.models.listing import Description, describe, is_here
+from mlgit.models.listing import Description, describe_version, is_here
 from mlgit.models.shown import flavor_rows, param_rows, schema_rows
+from mlgit.registry import trust
 from mlgit.registry.history import Change
 from mlgit.registry.lineage import Lineage
 from mlgit.registry.registry import Registry
+from mlgit.registry.sources import place_of
 from mlgit.registry.state import ModelState
 from mlgit.registry.targets import Target, targets_of
 from mlgit.server.lineage import draw
@@ -144,26 +146,40 @@ def _vouched(
     models: Registry, state: ModelState, version: ModelVersion, own: list[Change]
 ) -> list[Vouched]:
     """What is to be said of the tags by which a version is what it is."""
-    meant = state.versions[version.version]
-    events = [meant.event, *meant.stages.values()]
-    events += [h[version.version] for h in state.aliases.values() if version.version in h]
+    number = version.version
+    meant = state.versions[number]
     by_tag = {change.tag: change for change in own}
     found = []
+    try:
+        report = trust.examine(models, version.name, number)
+        found = [_said(by_tag[t.event.tag], t.verification, report.problem) for t in report.tags]
+    except (MlgitException, KeyError) as error:
+        if meant.event.tag in by_tag:
+            found.append(_unchecked(by_tag[meant.event.tag], error))
+    events = list(meant.stages.values())
+    events += [held[number] for held in state.aliases.values() if number in held]
     for event in events[:_MOST_CHECKED]:
         change = by_tag.get(event.tag)
         if change is None:
             continue
-        if not event.signed:
-            found.append(Vouched(change, "", False, "", ""))
-            continue
         try:
             seen = signing.verify_tag(models.store.repo, event.sha, event.tag)
+            found.append(_said(change, seen))
         except MlgitException as error:
-            found.append(Vouched(change, "signed", False, "", f"not checked: {error.message}"))
-            continue
-        signer = seen.signer or seen.key
-        found.append(Vouched(change, seen.kind, seen.good, signer, seen.problem))
+            found.append(_unchecked(change, error))
     return found
+
+
+def _said(change: Change, seen: signing.Verification, more: str = "") -> Vouched:
+    if not seen.kind:
+        return Vouched(change, "", False, "", "")
+    good, problem = seen.good and not more, seen.problem or more
+    return Vouched(change, seen.kind, good, seen.signer or seen.key, problem)
+
+
+def _unchecked(change: Change, error: Exception) -> Vouched:
+    kind = "signed" if change.signed else ""
+    return Vouched(change, kind, False, "", f"not checked: {getattr(error, 'message', error)}")
 
 
 # -- the folder
@@ -174,17 +190,25 @@ def contents_of(models: Registry, version: ModelVersion) -> Contents:
 
     A tag names any path or URL that whoever pushed it liked; only runs' artifacts are ours to show.
     """
-    uri, meant, problem = place_of(models, version)
-    made = Contents(mask_url(uri), problem=problem)
+    try:
+        place = place_of(models, version)
+        meant = uris.parse(place.location) if place.location else None
+    except MlgitException as error:
+        return Contents("", None, error.message, error.hint)
+    made = Contents(mask_url(place.location))
     if meant is None:
-        made.hint = f"mlgit models show {shlex.quote(made.uri)} reads it" if uri else ""
+        made.problem = "It has no source: there are no files"
         return made
-    if not is_here(store(), meant.run_id, meant.path):
-        made.problem = "Its files aren't in this clone"
+    if not isinstance(meant, uris.RunUri):
+        made.problem = "Its files aren't a run's, so they aren't looked at from here"
+        made.hint = f"mlgit models show {shlex.quote(made.uri)}"
+        return made
+    if not is_here(store(), meant.run_id, meant.path, place.commit):
+        made.problem = "Its files aren't in this clone, or were removed"
         made.hint = f"mlgit artifacts download {meant.run_id} {shlex.quote(meant.path)}"
         return made
     try:
-        made.found = describe(f"runs:/{meant.run_id}/{meant.path}", store())
+        made.found = describe_version(place, store())
     except MlgitException as error:
         made.problem, made.hint = error.message, error.hint
         return made
@@ -195,15 +219,3 @@ def contents_of(models: Registry, version: ModelVersion) -> Contents:
         made.outputs = schema_rows(model.signature.outputs, 500)
         made.params = param_rows(model.signature.params)
     return made
-
-
-def place_of(models: Registry, version: ModelVersion) -> tuple[str, uris.RunUri | None, str]:
-    """The URI of a version's folder, the run's folder that it is, and why it isn't one."""
-    try:
-        uri = models.location(version.name, version.version)
-        meant = uris.parse(uri) if uri else None
-    except MlgitException as error:
-        return "", None, error.message
-    if isinstance(meant, uris.RunUri):
-        return uri, meant, ""
-    return uri, None, "Its files aren't a run's" if uri else "It has no source: there are no files"
