@@ -28,6 +28,7 @@ from mlgit.models.running import Task
 from mlgit.models.sources import source_at
 from mlgit.registry import trust
 from mlgit.registry.sources import place_of
+from mlgit.review.show import size
 from mlgit.server.registered import registry
 from mlgit.server.site import site, store
 from mlgit.server.version import contents_of, uri_of, version_of
@@ -97,6 +98,8 @@ def _predicted(version: ModelVersion, kind: str, text: str) -> Answer:
         output = _run(folder, kind, text, answer)
     except MlgitException as error:
         answer.problem, answer.hint = error.message, error.hint
+        if "memory" in error.message.lower():
+            answer.hint = f"it may take {size(LIMITS.memory)} here; by the command line, any"
         return answer
     finally:
         if folder is not None:

@@ -91,6 +91,7 @@ def index(name: str, number: str) -> ResponseReturnValue:
         targets=targets_to_offer(state, held),
         run=runs.get(version.run_id or ""),
         source=mask_url(version.source) if version.source else "",
+        run_link=mask_url(version.run_link) if version.run_link else "",
         registered=next((c for c in own if c.event == "register"), None),
         changes=own[::-1],
         checked=checked,
