@@ -18,7 +18,7 @@ from werkzeug.exceptions import BadRequest
 from mlgit.exceptions import InvalidState, MlgitException, PermissionDenied, PromotionRefused
 from mlgit.registry import checks, promotion
 from mlgit.registry.guards import Result
-from mlgit.registry.promotion import Promotion
+from mlgit.registry.proposal import Promotion
 from mlgit.registry.registry import Registry
 from mlgit.registry.targets import target_named
 from mlgit.server.problems import problem_page
