@@ -74,6 +74,20 @@ def image(objects: LocalObjects, sha256: str) -> tuple[bytes, str] | None:
     return (data, kind) if kind else None
 
 
+def looks_like_image(objects: LocalObjects, sha256: str) -> bool:
+    """Whether ``image`` would give something, by the beginning of its bytes.
+
+    Args:
+        objects: Where they are.
+        sha256: Their digest.
+    """
+    size = objects.size(sha256)
+    if size is None or size > MAX_IMAGE:
+        return False
+    with objects.open(sha256) as file:
+        return _image_kind(file.read(1000)) is not None
+
+
 def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | None:
     if entry is None or entry.size > largest or not objects.has(entry.sha256):
         return None

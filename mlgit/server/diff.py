@@ -148,7 +148,7 @@ def _linked(change: ArtifactChange) -> previews.Preview | None:
         return previews.preview(store().objects, change)
     sides = [
         url_for("diff.image", sha256=entry.sha256)
-        if entry and store().objects.has(entry.sha256)
+        if entry and previews.looks_like_image(store().objects, entry.sha256)
         else None
         for entry in (change.old, change.new)
     ]
