@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from mlgit.review.board import branches, standings
 from mlgit.store.gitstore import GitStore
-from tests.server.test_attacks import PAYLOADS, _check
 from tests.server.test_diff import text_of
+from tests.support.hostile import PAYLOADS, check
 
 Make = Callable[..., str]
 Git = Callable[..., str]
@@ -195,7 +195,7 @@ def test_markup_is_text(client: FlaskClient, repo_dir: Path, git: Git, make_run:
         git(repo_dir, "checkout", "-q", "-B", f"b{n}<img>'\"", sha)
         make_run(payload, metrics={"loss": 1.0})
     git(repo_dir, "checkout", "-q", "main")
-    _check(client.get("/branches").text, "branches")
+    check(client.get("/branches").text, "branches")
     for payload in PAYLOADS:
         for name in ("q", "base", "metric", "page"):
-            _check(client.get("/branches", query_string={name: payload}).text, payload)
+            check(client.get("/branches", query_string={name: payload}).text, payload)

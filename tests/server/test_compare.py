@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from mlgit.store.gitstore import GitStore
-from tests.server.test_attacks import PAYLOADS, _check
+from tests.support.hostile import PAYLOADS, check
 
 Make = Callable[..., str]
 NAN = float("nan")
@@ -152,6 +152,6 @@ def test_markup_is_text(client: FlaskClient, make_run: Make, text: str) -> None:
     for arguments in (named, {"runs": f"{one},{two}", "all": "1", "tint": text}):
         answer = client.get("/compare", query_string=arguments)
         assert answer.status_code == 200
-        _check(answer.text, text)
+        check(answer.text, text)
     data = client.get(f"/compare/data.json?runs={one},{two}")
     assert data.mimetype == "application/json"

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from mlgit.entities import Metric
 from mlgit.server.options import options_for
 from mlgit.store.gitstore import GitStore
-from tests.server.test_attacks import PAYLOADS, _check
+from tests.support.hostile import PAYLOADS, check
 
 Make = Callable[..., str]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -44,7 +44,7 @@ def test_two_runs(client: FlaskClient, repo_dir: Path, make_run: Make) -> None:
     # Only what is asked for.
     words = text_of(client.get(f"/diff?a={one}&b={two}&section=params").text)
     assert "lr 0.1 0.2" in words and "print('more')" not in words
-    _check(answer.text, "diff")
+    check(answer.text, "diff")
 
 
 def test_histories_are_drawn(client: FlaskClient, store: GitStore, make_run: Make) -> None:
@@ -190,8 +190,8 @@ def test_markup_is_text(client: FlaskClient, repo_dir: Path, make_run: Make) -> 
             )
         )
     for first, second in pairwise(ids):
-        _check(client.get(f"/diff?a={first}&b={second}&all=1").text, second)
+        check(client.get(f"/diff?a={first}&b={second}&all=1").text, second)
     for payload in PAYLOADS:
         for name in ("a", "b", "base", "head", "section", "all"):
             query = {"a": ids[0], "b": ids[1], name: payload}
-            _check(client.get("/diff", query_string=query).text, f"{name}={payload}")
+            check(client.get("/diff", query_string=query).text, f"{name}={payload}")
