@@ -186,19 +186,16 @@ def test_gto_agrees_after_promotions(in_repo: Path, client: MlgitClient) -> None
     for number in (1, 2, 3):
         promote(registry, name, number, "production", archive_existing=True)
         promote(registry, name, number, "champion")
-        agree()
     promote(registry, name, 4, "staging")
     promote(registry, name, 4, "production")
     agree()
     for target in ("production", "champion", "production", "champion"):
         rollback(registry, name, target)
-        agree()
-    demote(registry, name, target="champion")
     agree()
+    demote(registry, name, target="champion")
     assert rollback(registry, name, "production").version == 1
     agree()
     demote(registry, name, 1)
-    agree()
     told = [row["ref"] for row in gto(in_repo, "history", "Ecommerce_x20Model", "--json")]
     assert [event.tag for event in registry.history(name)] == told[::-1]
     gto(in_repo, "assign", "Ecommerce_x20Model", "--version", "v4.0.0", "--stage", "champion")
