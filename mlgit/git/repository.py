@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlgit import settings
 from mlgit.exceptions import (
-    CorruptData,
     InvalidParameterValue,
     NotARepository,
     Unsupported,
     from_os_error,
 )
+from mlgit.git.configuration import configuration, read_config
 from mlgit.git.objects import ObjectStore
 from mlgit.git.refs import RefStore
 
 if TYPE_CHECKING:
-    from dulwich.config import ConfigFile, StackedConfig
+    from dulwich.config import StackedConfig
 
 # Extensions that change nothing for who reads objects and refs by this package
 # (git-scm.com/docs/repository-version).
@@ -180,13 +180,7 @@ class Repository:
 
     @_cached
     def _config(self) -> StackedConfig:
-        from dulwich.config import StackedConfig
-
-        files = []
-        for path in (f"{self.git_dir}/config.worktree", f"{self.common_dir}/config"):
-            if os.path.exists(path):
-                files.append(_read_config(path))
-        return StackedConfig(files + StackedConfig.default_backends())
+        return configuration(self.git_dir, self.common_dir)
 
     def config(self) -> StackedConfig:
         """Git's configuration: worktree, repository, user and system, nearest first."""
@@ -234,7 +228,7 @@ class Repository:
     def remotes(self) -> list[str]:
         """The names of the Git remotes that are configured now."""
         path = f"{self.common_dir}/config"
-        sections = _read_config(path).sections() if os.path.exists(path) else ()
+        sections = read_config(path).sections() if os.path.exists(path) else ()
         found = [os.fsdecode(s[1]) for s in sections if s[0] == b"remote" and len(s) == 2]
         return list(dict.fromkeys(found))
 
@@ -262,17 +256,6 @@ class Repository:
     def close(self) -> None:
         """Close the files that are kept open."""
         self.objects.close()
-
-
-def _read_config(path: str) -> ConfigFile:
-    from dulwich.config import ConfigFile
-
-    try:
-        return ConfigFile.from_path(path)
-    except ValueError as error:
-        raise CorruptData(
-            f"{path} can't be read: {error}", hint="git config --list tells where"
-        ) from error
 
 
 def _common_dir(git_dir: str) -> str:
@@ -307,7 +290,7 @@ def _configured_worktree(git_dir: str) -> str | None:
         if b"worktree" not in f.read().lower():
             return None
     try:
-        value = _read_config(f"{git_dir}/config").get((b"core",), b"worktree")
+        value = read_config(f"{git_dir}/config").get((b"core",), b"worktree")
     except KeyError:
         return None
     return os.path.join(git_dir, os.fsdecode(value))
@@ -315,7 +298,7 @@ def _configured_worktree(git_dir: str) -> str | None:
 
 def _is_bare(git_dir: str) -> bool:
     try:
-        config = _read_config(f"{git_dir}/config")
+        config = read_config(f"{git_dir}/config")
         return bool(config.get_boolean((b"core",), b"bare", False))
     except OSError:
         return False
@@ -330,7 +313,7 @@ def _parent_worktree(git_dir: str) -> str | None:
 
 def _refuse_unknown_format(common_dir: str) -> None:
 
-    config = _read_config(f"{common_dir}/config")
+    config = read_config(f"{common_dir}/config")
     try:
         version = int(config.get((b"core",), b"repositoryformatversion"))
     except (KeyError, ValueError):
