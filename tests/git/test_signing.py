@@ -10,14 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from signers import Keyring, SshKeys, agent, opened, run
 
 from mlgit.exceptions import (
+    CorruptData,
     InvalidParameterValue,
     InvalidState,
     MissingDependency,
     Unsupported,
 )
+from mlgit.git import ANY
 from mlgit.git.signing import Verification, signer, signs_tags, verify_tag
 from mlgit.git.tags import Tag, format_tag, parse_tag, split_signature
 
@@ -425,6 +429,48 @@ def test_a_message_cant_begin_a_signature(repo_dir: Path, ssh_keys: SshKeys) -> 
     repo.refs.update("refs/tags/t", sha, None)
     assert git_says_good(repo_dir, "t")
     assert split_signature(format_tag(fine))[1] == fine.signature.encode()
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "-----BEGIN SSH SIGNATURE-----",
+            "-----BEGIN PGP SIGNATURE-----",
+            "-----BEGIN PGP SIGNATURE----- and more",
+            " -----BEGIN PGP SIGNATURE-----",
+            "-----BEGIN PGP PUBLIC KEY BLOCK-----",
+            "-----END SSH SIGNATURE-----",
+            "U1NIU0lH",
+            "",
+            "größe",
+        ]
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(lines=LINES)
+def test_the_signature_begins_where_git_says(repo_dir: Path, lines: list[str]) -> None:
+    repo = opened(repo_dir)  # one for all examples
+    text = "".join(f"{line}\n" for line in ["subject", *lines])
+    raw = format_tag(Tag(str(repo.head().commit), "commit", "t", "a <a@b> 1 +0000", text))
+    repo.refs.update("refs/tags/t", repo.objects.write("tag", raw), ANY)
+    said = run(
+        "git", "-C", str(repo_dir), "tag", "-l", "--format=%(contents:signature)", "t"
+    ).stdout
+    assert split_signature(raw)[1].decode().rstrip("\n") == said.rstrip("\n")
+    assert b"".join(split_signature(raw)) == raw == format_tag(parse_tag(raw))
+
+
+@given(st.binary(max_size=300) | st.text("objectypag -\n0SHEBIN", max_size=200).map(str.encode))
+def test_any_bytes_are_a_tag_or_damaged(raw: bytes) -> None:
+    head = b"object " + b"0" * 40 + b"\ntype commit\n"
+    assert parse_tag(head + raw).target == "0" * 40
+    try:
+        parse_tag(raw)
+    except CorruptData:
+        pass
 
 
 @pytest.mark.parametrize("setting", ["tag.gpgSign", "tag.forceSignAnnotated"])
