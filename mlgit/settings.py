@@ -7,6 +7,7 @@ shell that is set up for an MLflow server can still work on a repository.
 from __future__ import annotations
 
 import os
+import re
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -169,6 +170,18 @@ def config_home() -> str:
 def cache_home() -> str:
     """Where what can be made again is kept (the same specification)."""
     return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+
+
+def git_settings() -> list[tuple[str, str]]:
+    """Git's settings that stand in the environment (git-scm.com/docs/git-config, "ENVIRONMENT")."""
+    count = os.environ.get("GIT_CONFIG_COUNT", "")
+    found = []
+    for number in range(int(count) if re.match(r"^[0-9]{1,6}\Z", count) else 0):
+        key = os.environ.get(f"GIT_CONFIG_KEY_{number}")
+        value = os.environ.get(f"GIT_CONFIG_VALUE_{number}")
+        if key is not None and value is not None:
+            found.append((key, value))
+    return found
 
 
 def git_environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mlgit import settings
 from mlgit.exceptions import CorruptData
 from mlgit.git.wildmatch import translate
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def configuration(git_dir: str, common_dir: str) -> StackedConfig:
-    """The configuration of a repository: worktree, repository, user and system, nearest first.
+    """The configuration of a repository: the environment, worktree, repository, user and system,
+    nearest first.
 
     Args:
         git_dir: Its Git directory, which conditions of includes are about.
@@ -27,13 +29,29 @@ def configuration(git_dir: str, common_dir: str) -> StackedConfig:
     from dulwich.config import StackedConfig
 
     own = (f"{git_dir}/config.worktree", f"{common_dir}/config")
-    files = [read_config(path, git_dir) for path in own if os.path.exists(path)]
+    given = settings.git_settings()
+    files = [_of_pairs(given)] if given else []
+    files += [read_config(path, git_dir) for path in own if os.path.exists(path)]
     for found in StackedConfig.default_backends():
         # These were read without knowing the repository.
         conditional = any(section[0].lower() == b"includeif" for section in found.sections())
         path = found.path if conditional else None
         files.append(found if path is None else read_config(path, git_dir))
     return StackedConfig(files)
+
+
+def _of_pairs(pairs: list[tuple[str, str]]) -> ConfigFile:
+    """Settings by their whole names, as ``gpg.ssh.program``."""
+    from dulwich.config import ConfigFile
+
+    made = ConfigFile()
+    for name, value in pairs:
+        section, _, rest = name.partition(".")
+        subsection, dot, key = rest.rpartition(".")
+        if section and key:  # Git refuses to work with others, which helps nobody here
+            parts = (section, subsection) if dot else (section,)
+            made.set(tuple(os.fsencode(p) for p in parts), os.fsencode(key), os.fsencode(value))
+    return made
 
 
 def read_config(path: str, git_dir: str | None = None) -> ConfigFile:

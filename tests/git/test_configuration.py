@@ -69,6 +69,32 @@ def test_a_repositorys_own_conditions_hold(home: Path, repo_dir: Path, git: Git)
     assert Repository.open(str(repo_dir)).configured("user", "signingKey") == "anywhere"
 
 
+def test_the_environment_counts_first(
+    repo_dir: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repo_dir, "config", "user.signingKey", "of the repository")
+    pairs = [
+        ("user.signingKey", "first"),
+        ("USER.signingkey", "last"),
+        ("gpg.ssh.allowedSignersFile", "/a list"),
+        ("remote.with.dots.url", "there"),
+    ]
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(pairs)))
+    for number, (key, value) in enumerate(pairs):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+    repo = Repository.open(str(repo_dir))
+    for name in (
+        ("user", "signingKey"),
+        ("gpg", "allowedSignersFile", "ssh"),
+        ("remote", "url", "with.dots"),
+    ):
+        whole = ".".join([name[0], *name[2:], name[1]])
+        assert repo.configured(*name) == git(repo_dir, "config", whole) != ""
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "many")
+    assert Repository.open(str(repo_dir)).configured("user", "signingKey") == "of the repository"
+
+
 def test_a_file_that_cant_be_read_is_told(home: Path, repo_dir: Path) -> None:
     with (repo_dir / ".git" / "config").open("a") as f:
         f.write("[user\n")
