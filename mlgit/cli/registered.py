@@ -151,7 +151,7 @@ def register(
     made = registered.register(registry, name, uri, run_id, pairs(tags, "--tag"), description, sign)
     tag = registry.changes(name)[-1].tag
     if as_json:
-        told = pushed.written(app, [name])
+        told = pushed.written(app, [name], sign=sign)
         for again in told.get("pushed", {}).get("renumbered", []):
             if (again["model"], again["from"]) == (name, made.version):
                 made = registry.version(name, again["to"])
@@ -160,7 +160,7 @@ def register(
         app.out.json({"name": made.name, **registereddata.version_facts(made), "tag": tag, **told})
     else:
         app.out.say(f"Registered version {made.version} of {one_line(made.name)}: tag {tag}")
-        pushed.written(app, [name])
+        pushed.written(app, [name], sign=sign)
 
 
 @click.command()

@@ -186,7 +186,7 @@ class _Settling:
     def _by_key(self, refs: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """The tags of the models in question, by model, without "refs/tags/"."""
         found: dict[str, dict[str, str]] = {}
-        for ref, sha in refs.items():
+        for ref, sha in refs.items() if self.keys else ():
             if not ref.startswith(TAGS):
                 continue
             tag = ref[len(TAGS) :]

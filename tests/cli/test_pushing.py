@@ -153,3 +153,31 @@ def test_a_refused_push(people: tuple[Member, Member], run: Run, tmp_path: Path)
     assert "The host protects m#production#1" in done.stderr
     done = run("promote", "m", "--to", "staging", "--push", "nowhere", code=3)
     assert "It is done in this clone" in done.stderr
+
+
+def test_replayed_promotions_are_what_they_were(people: tuple[Member, Member], run: Run) -> None:
+    """What goes with a promotion, and what a rollback restores, is found under its new name."""
+    ada, bob = people
+    run("fetch")
+    rules = "format: 1\npromotion:\n  m:\n    production:\n      who: ['*@example.com']\n"
+    (bob.folder / ".mlgit").mkdir()
+    (bob.folder / ".mlgit/config.yaml").write_text(rules)
+    ada.registry.transition("m", 1, "Production")
+    push(ada.store, "origin")
+    bob.register("m")
+    for version in ("m@1", "m@2"):
+        run("promote", version, "--to", "production", "--archive-existing")
+    run("promote", "m@2", "--to", "champion")
+    run("promote", "m@1", "--to", "champion")
+    run("rollback", "m", "champion")
+    run("push")
+    run("registry", "check")
+    messages = {e.tag: e.message for e in bob.registry.history("m")}
+    for tag, message in messages.items():
+        for key in ("because", "restores", "previous"):
+            assert message.get(key, tag) in messages, (tag, key)
+    restored = [m["restores"] for m in messages.values() if "restores" in m]
+    assert restored == ["m#champion#6"] and messages["m#champion#6"]["version"] == 2
+    because = {m["because"] for m in messages.values() if "because" in m}
+    assert because == {"m#production#3"}
+    assert bob.registry.by_alias("m", "champion").version == 2

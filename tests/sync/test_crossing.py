@@ -389,6 +389,32 @@ def test_texts_that_do_not_go_together_are_told(team: list[Member], git: Git, th
     assert ada.registry.version("m", 2).description == "Ada's version"
 
 
+def test_tags_that_gto_made(team: list[Member], git: Git) -> None:
+    """Annotated tags without YAML: their text stays, with a line that tells what they were."""
+    ada, bob, _ = team
+    runs = {member.name: member.run() for member in (ada, bob)}
+    for member in (ada, bob):
+        _, commit = member.store.runs.find_ref(runs[member.name])
+        for tag, text in (
+            ("m@v1.0.0", f"{member.name} registers"),
+            ("m#production#1", "into production"),
+            ("m#prod#2", "an alias"),
+        ):
+            git(member.folder, "tag", "-a", "-m", text, tag, commit)
+    push_registry(ada.store)
+    done = push_registry(bob.store)
+    assert [(one.old, one.new, one.holder) for one in done.renumbered] == [(1, 2, "Ada")]
+    fetch(ada.store, "origin")
+    agree(ada, bob)
+    assert ada.registry.version("m", 2).run_id == runs["Bob"]
+    assert ada.registry.version("m", 2).current_stage == "Production"
+    assert ada.registry.model("m").aliases == {"prod": 2}
+    told = git(ada.folder, "tag", "-l", "--format=%(contents)", "m@v2.0.0")
+    assert told.split("\n")[:2] == ["Bob registers", "renumbered_from: 1"]
+    told = git(ada.folder, "tag", "-l", "--format=%(contents)", "m#prod#4")
+    assert told.split("\n")[:2] == ["an alias", "replayed_from: m#prod#2"]
+
+
 # -- fetch
 
 
