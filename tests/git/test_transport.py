@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from gitserver import GitServer
 
 from mlgit.exceptions import (
     InvalidParameterValue,
@@ -31,85 +29,11 @@ Git = Callable[..., str]
 RUN = "refs/mlgit/runs/0/"
 
 
-def _backend(git: Git) -> str:
-    return f"{git('.', '--exec-path')}/git-http-backend"
-
-
-class _Cgi(BaseHTTPRequestHandler):
-    """Runs ``git http-backend`` for each request (git-scm.com/docs/git-http-backend)."""
-
-    backend = root = ""
-    password: str | None = None
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    do_POST = do_GET
-
-    def body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        data = b""
-        while size := int(self.rfile.readline(), 16):
-            data += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return data
-
-    def answer(self) -> None:
-        data = self.body()
-        if self.password is not None and self.headers.get("Authorization") is None:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        path, _, query = self.path.partition("?")
-        env = {
-            **os.environ,
-            "GIT_PROJECT_ROOT": self.root,
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "REMOTE_USER": "ada",
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "REQUEST_METHOD": self.command,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(data)),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-        }
-        done = subprocess.run([self.backend], input=data, capture_output=True, env=env, check=False)
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
-        fields = dict(re.findall(r"([\w-]+): (.*)", head.decode()))
-        self.send_response(int(fields.pop("Status", "200").split()[0]))
-        for name, value in fields.items():
-            self.send_header(name, value.strip())
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def http(tmp_path: Path, git: Git) -> Iterator[Callable[..., str]]:
+def http(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Serves ``tmp_path`` on loopback; gives its URL, with or without asking for a password."""
-    if not os.path.exists(_backend(git)):
-        pytest.skip("git http-backend isn't installed")
-    servers = []
-
-    def serve(password: str | None = None) -> str:
-        names = {"backend": _backend(git), "root": str(tmp_path), "password": password}
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Cgi,), names))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with GitServer(tmp_path) as server:
+        yield server.serve
 
 
 @pytest.fixture(params=["git", "dulwich"])

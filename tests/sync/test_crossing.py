@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from gitserver import GitServer
 from team import Member, clone, remote
 
 from mlgit.exceptions import Conflict
@@ -110,6 +111,26 @@ def test_two_make_one_version(team: list[Member], git: Git, there: Path, program
     assert message(ada, "m#champion#2")["version"] == 5
     assert bob.store.repo.refs.read("refs/tags/m@v4.0.0") == published["refs/tags/m@v4.0.0"]
     assert push(bob.store, "origin").refs == [] and said(fetch(bob.store, "origin").came) == []
+
+
+def test_over_http(team: list[Member], git: Git, there: Path, tmp_path: Path, program: str) -> None:
+    git(there, "config", "http.receivepack", "true")
+    with GitServer(tmp_path) as server:
+        url = f"{server.serve()}/there.git"
+        for member in team:
+            git(member.folder, "remote", "set-url", "origin", url)
+        for member in team:
+            number = member.register("m")
+            member.registry.transition("m", number, "Production")
+        for member in team:
+            assert not push_registry(member.store).torn
+        for member in team:
+            fetch(member.store, "origin")
+    agree(*team)
+    assert [e.text("user") for e in team[0].registry.history("m") if e.name.count] == [
+        "ada", "bob", "cyd",
+    ]  # fmt: skip
+    assert team[1].registry.by_alias("m", "production").version == 3
 
 
 def test_runs_and_artifacts_go_along(team: list[Member], tmp_path: Path) -> None:

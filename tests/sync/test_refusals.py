@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from gitserver import GitServer
 from team import Member, clone, remote
 
 from mlgit.exceptions import Conflict, PermissionDenied
@@ -84,6 +85,21 @@ def test_a_protected_tag(
     git(ada.folder, "tag", "-d", "m#production#1")
     push_registry(ada.store)
     assert tags_there(git, there) == ["m#champion#2", "m@v1.0.0"]
+
+
+def test_a_protected_tag_without_git(
+    ada: Member, there: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLGIT_GIT", "dulwich")
+    git(there, "config", "http.receivepack", "true")
+    hook(there, "pre-receive", "#production#", _GITHUB)
+    ada.register("m")
+    ada.registry.transition("m", 1, "Production")
+    with GitServer(tmp_path) as server, pytest.raises(PermissionDenied) as caught:
+        push_registry(ada.store, f"{server.serve()}/there.git")
+    assert caught.value.message.startswith("The host protects m#production#1\n")
+    assert _GITHUB.splitlines()[0] in caught.value.message
+    assert tags_there(git, there) == []
 
 
 def test_other_models_go_all_the_same(ada: Member, there: Path, git: Git) -> None:
