@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -518,6 +521,47 @@ def test_others_are_faster_during_the_push(
     assert message(bob, "m#production#4")["replayed_from"] == "m#production#2"
     fetch(ada.store, "origin")
     agree(ada, bob)
+
+
+_PUSHER = """
+import sys
+from mlgit.git import Repository
+from mlgit.store.gitstore import GitStore
+from mlgit.sync.registry import push_registry
+store = GitStore(Repository.open(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+push_registry(store)
+"""
+
+
+def test_all_push_at_once(team: list[Member], git: Git, there: Path) -> None:
+    started(team)
+    for member in team:
+        number = member.register("m")
+        member.registry.transition("m", number, "Production")
+        member.registry.update_version("m", number, member.name)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    processes = []
+    for member in team:
+        command = [sys.executable, "-c", _PUSHER, str(member.folder)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        processes.append(subprocess.Popen(command, env=env, **pipes))  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline()
+    for process in processes:
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+    for member in team:
+        fetch(member.store, "origin")
+    agree(*team)
+    found = {v.description: v.version for v in team[0].registry.search_versions("name = 'm'")}
+    assert sorted(found.values()) == [1, 2, 3, 4] and set(found) == {None, "Ada", "Bob", "Cyd"}
+    held = team[0].registry.by_alias("m", "production")
+    assert held.version == 4, "who pushed last"
 
 
 @pytest.mark.parametrize(
