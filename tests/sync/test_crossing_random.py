@@ -27,11 +27,17 @@ _COUNT = int(os.environ.get("MLGIT_TEST_EXAMPLES", "12"))
 
 _models = st.sampled_from(MODELS)
 _numbers = st.integers(1, 4)
-_calls = st.one_of(
+_made = st.one_of(
     st.tuples(st.just("register"), _models),
+    st.tuples(st.just("stage"), _models, _numbers, st.sampled_from(STAGES[:2]), st.booleans()),
+    st.tuples(st.just("alias"), _models, _numbers, st.sampled_from(["a", "b"])),
+)
+_calls = st.one_of(
+    _made,
+    _made,
+    _made,
     st.tuples(st.just("copy"), _models, _numbers, _models),
     st.tuples(st.just("stage"), _models, _numbers, st.sampled_from(STAGES), st.booleans()),
-    st.tuples(st.just("alias"), _models, _numbers, st.sampled_from(["a", "b"])),
     st.tuples(st.just("no alias"), _models, st.sampled_from(["a", "b"])),
     st.tuples(st.just("delete"), _models, _numbers),
     st.tuples(st.just("describe"), _models, _numbers),
@@ -40,7 +46,7 @@ _calls = st.one_of(
     st.tuples(st.just("push"), _models),
     st.tuples(st.just("fetch")),
 )
-_steps = st.lists(st.tuples(st.integers(0, 2), _calls), min_size=6, max_size=30)
+_steps = st.lists(st.tuples(st.integers(0, 2), _calls), min_size=15, max_size=40)
 
 
 class World:
@@ -55,6 +61,14 @@ class World:
         self.registered: list[tuple[str, str, str]] = []
         self.given: list[tuple[str, str, str]] = []
         self.turn = 0
+        for call in (*(("register", model) for model in MODELS * 2), ("push",)):
+            self.do(self.members[0], call)
+        for member in self.members[1:]:
+            self.do(member, ("fetch",))
+        for member in self.members:  # what crosses in any case
+            self.do(member, ("register", "m"))
+            self.do(member, ("stage", "m", 3, "Production", True))
+            self.do(member, ("alias", "big model", 1, "a"))
 
     def git(self, where: Path, *arguments: str) -> str:
         done = subprocess.run(
@@ -89,7 +103,8 @@ class World:
             elif kind == "stage":
                 archive = rest[3] and rest[2] != "None"
                 registry.transition(rest[0], rest[1], rest[2], archive, reason=mark)
-                self.given.append((rest[0], mark, ""))
+                if rest[2] != "None":
+                    self.given.append((rest[0], mark, ""))
             elif kind == "alias":
                 if registry.model(rest[0]).aliases.get(rest[2]) != rest[1]:
                     registry.set_alias(rest[0], rest[2], rest[1], reason=mark)
