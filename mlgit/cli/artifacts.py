@@ -93,7 +93,12 @@ def _listed(store: GitStore, run_id: str, folder: str, recursive: bool) -> Itera
 @click.argument("path", required=False)
 @_RUN_ID
 @_ARTIFACT_PATH
-@click.option("-u", "--artifact-uri", metavar="URI", help="Instead of run and path: runs:/ID/PATH.")
+@click.option(
+    "-u",
+    "--artifact-uri",
+    metavar="URI",
+    help="Instead of run and path: runs:/ID/PATH or models:/NAME/1.",
+)
 @click.option(
     "-d",
     "--dst-path",

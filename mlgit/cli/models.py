@@ -27,7 +27,7 @@ def models() -> None:
     """List, show, register, try and run models.
 
     A registered model is NAME; a version of it is NAME@v3, or NAME@ALIAS, NAME@STAGE and
-    NAME@latest. A model is also given by the URI that loads it (runs:/ID/PATH, models:/NAME/1,
+    NAME@latest, or a tag that is about it. A model is also given by the URI that loads it (runs:/ID/PATH, models:/NAME/1,
     mlgit:/BRANCH/PATH, a folder), as RUN:PATH, or as RUN where that run has one model.
     """
 
@@ -139,8 +139,8 @@ def _list_logged(
 def show(app: App, model: str, as_json: bool) -> None:
     """Show a registered model, a version of one, or a model's folder.
 
-    NAME shows its versions; NAME@v3, NAME@ALIAS and NAME@STAGE show where the version comes from,
-    and what it takes and gives. Anything else (a URI, a folder, RUN:PATH, RUN) shows
+    NAME shows its versions; NAME@v3, NAME@ALIAS, NAME@STAGE and a tag show where the version comes
+    from, and what it takes and gives. Anything else (a URI, a folder, RUN:PATH, RUN) shows
     flavors, signature, requirements, example and files.
     """
     from mlgit.models.listing import describe, names_a_run
@@ -347,7 +347,7 @@ def _no_model(app: App, text: str) -> ResourceDoesNotExist:
 
 def _version_uri(app: App, text: str) -> str | None:
     """The URI of the version that NAME@VERSION names; None where no registered model is meant."""
-    if "@" not in text or text.startswith("@{"):
+    if not ("@" in text or "#" in text) or text.startswith("@{"):
         return None
     registry = app.registry()
     if registry.has(text) or not registered.names_registered(registry, text):

@@ -64,8 +64,12 @@ def list_registered(
 
 
 def names_registered(registry: Registry, text: str) -> bool:
-    """Whether a person's text names a registered model: NAME, or NAME@VERSION."""
-    return registry.has(text) or ("@" in text and registry.has(text.rpartition("@")[0]))
+    """Whether a person's text names a registered model: NAME, NAME@VERSION, or one of its tags."""
+    if registry.has(text) or ("@" in text and registry.has(text.rpartition("@")[0])):
+        return True
+    from mlgit.registry.sources import version_of_tag
+
+    return version_of_tag(registry, text) is not None
 
 
 def show_registered(app: App, registry: Registry, text: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
 from mlgit.git.commits import parse_commit
 from mlgit.git.secrets import mask_url
+from mlgit.registry.tags import parse_name
 from mlgit.store.gitstore import GitStore
 
 if TYPE_CHECKING:
@@ -237,19 +238,42 @@ def number_meant(which: str) -> int | None:
 
 
 def version_meant(registry: Registry, text: str) -> ModelVersion:
-    """The version that a person means: ``NAME``, ``NAME@v3``, ``NAME@3``, ``NAME@alias``.
+    """The version that a person means: ``NAME``, ``NAME@v3``, ``NAME@3``, ``NAME@alias``, a tag.
 
     Args:
         registry: The registry.
         text: What was written. A name alone is its latest version; a stage's name is the
-            version last put there, unless an alias has it.
+            version last put there, unless an alias has it. A tag's name is the version that
+            the tag is about.
 
     Raises:
         ResourceDoesNotExist: There is no such model or version.
         InvalidParameterValue: There is no such alias or stage.
     """
+    tagged = version_of_tag(registry, text)
+    if tagged is not None:
+        return tagged
     name, which = split_meant(registry, text)
     if which is None:
         return version_named(registry, name, "latest")
     number = number_meant(which)
     return registry.by_alias(name, which) if number is None else registry.version(name, number)
+
+
+def version_of_tag(registry: Registry, tag: str) -> ModelVersion | None:
+    """The version that a tag of the registry is about; None where it isn't one.
+
+    Raises:
+        ResourceDoesNotExist: The version is deleted.
+    """
+    said = parse_name(tag)
+    if said is None or registry.has(tag):
+        return None
+    row = registry.index.ask(
+        lambda c: c.execute(
+            "SELECT name FROM registered_models WHERE key=? AND present", (said.key,)
+        ).fetchone()
+    )
+    changes = registry.changes(row[0]) if row else []
+    number = next((change.version for change in changes if change.tag == tag), None)
+    return None if number is None else registry.version(row[0], number)

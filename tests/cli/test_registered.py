@@ -140,6 +140,27 @@ def test_show_a_version(run, data, three, which):
     assert found["lineage"]["run_name"] == "second" and found["lineage"]["dirty"] is False
 
 
+def test_a_version_is_found_by_its_tags(run, data, three, tmp_path):
+    for tag, number in (("@v3.0.0", 3), ("#production#4", 2), ("#production!#6", 1)):
+        found = data("models", "show", f"Ecommerce_x20Model{tag}", "--json")
+        assert (found["name"], found["version"]) == (NAME, number)
+    run("models", "show", "Ecommerce_x20Model#production#99", code=3)
+    uri = data("models", "register", "Ecommerce_x20Model#champion#2", "copy", "--json")["source"]
+    assert uri == "models:/Ecommerce%20Model/2"
+
+
+def test_a_versions_files_are_downloaded(run, three, tmp_path, repo):
+    for at, uri in enumerate(
+        ["Ecommerce%20Model/2", "Ecommerce Model@champion", f"{NAME}/Production"]
+    ):
+        folder = tmp_path / str(at)
+        run("artifacts", "download", "-u", f"models:/{uri}", "-d", str(folder))
+        assert three[1] in (folder / "model" / "MLmodel").read_text()
+    run("artifacts", "download", "-u", f"models:/{NAME}/9", code=3)
+    run("artifacts", "download", "-u", "models:/nothing/1", code=3)
+    run("artifacts", "download", "-u", "models:/nothing", code=2)
+
+
 def test_show_where_a_version_comes_from(run, data, repo):
     (repo / "train.csv").write_text("x\n1\n")
     run("add", "train.csv")
