@@ -9,10 +9,11 @@ from mlgit.entities import LifecycleStage
 from mlgit.exceptions import InvalidParameterValue
 from mlgit.server.protection import is_local_path
 from mlgit.server.runs import STARRED
-from mlgit.server.shown_run import NOTE, shown_run
+from mlgit.server.shown_run import NOTE, ShownRun, shown_run
 from mlgit.server.site import store
 
 pages = Blueprint("changes", __name__)
+_MOST_SELECTED = 500
 
 
 @pages.post("/runs/<run_id>/star")
@@ -61,9 +62,29 @@ def tag(run_id: str) -> ResponseReturnValue:
 def stage(run_id: str) -> ResponseReturnValue:
     """Delete a run, or restore it."""
     run = shown_run(run_id)
+    _turn(run)
+    return _back(run.id)
+
+
+@pages.post("/selection/<action>")
+def selection(action: str) -> ResponseReturnValue:
+    """Star, delete or restore the runs that are selected in a table."""
+    found = [shown_run(run_id) for run_id in request.form.getlist("run")[:_MOST_SELECTED]]
+    if action not in ("star", "delete", "restore"):
+        raise InvalidParameterValue(f"There is nothing called {action[:40]!r} to do with runs")
+    for run in found:
+        if action == "star" and not run.is_deleted:
+            store().runs.set_tag(run.id, STARRED, "true")
+        elif action != "star" and run.is_deleted == (action == "restore"):
+            _turn(run)
+    wanted = request.args.get("next", "")
+    return redirect(wanted if is_local_path(wanted) else url_for("runs.index"), 303)
+
+
+def _turn(run: ShownRun) -> None:
+    """Delete a run, or restore it."""
     wanted = LifecycleStage.ACTIVE if run.is_deleted else LifecycleStage.DELETED
     store().runs.update(run.id, lifecycle_stage=wanted)
-    return _back(run.id)
 
 
 def _back(run_id: str) -> ResponseReturnValue:

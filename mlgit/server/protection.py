@@ -73,6 +73,7 @@ def is_local_path(path: str) -> bool:
 
 
 def _check_host() -> None:
+    g.stranger = True
     given = request.headers.get("Host", "")
     name = _host_name(given)
     options = site().options
@@ -101,12 +102,16 @@ def _is_address(name: str) -> bool:
 
 def _check_person() -> AnyResponse | None:
     g.by_header = False
-    if site().options.token is None or request.endpoint in _OPEN or session.get("in"):
+    if site().options.token is None or session.get("in"):
+        g.stranger = False
+        return None
+    if request.endpoint in _OPEN:
         return None
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         if _is_token(given):
             g.by_header = True
+            g.stranger = False
             return None
         raise Unauthorized("The token isn't right")
     if request.method in ("GET", "HEAD") and request.accept_mimetypes.accept_html:

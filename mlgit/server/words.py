@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from datetime import datetime, timezone
@@ -35,7 +36,7 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.filters.update({function.__name__: function for function in filters})
     app.jinja_env.finalize = _encodable
-    app.jinja_env.globals["csrf_field"] = csrf_field
+    app.jinja_env.globals.update(csrf_field=csrf_field, csrf_token=csrf_token)
     app.context_processor(_context)
 
 
@@ -95,13 +96,15 @@ def _encodable(value: Any) -> Any:
 
 def _context() -> dict[str, Any]:
     known = current_app.view_functions
+    # Who hasn't been let in doesn't learn what this is about, not from an error either.
+    stranger = g.get("stranger", True)
     menu = [row for row in PAGES if row.title and row.endpoint in known]
     repo = site().store.repo
     return {
-        "menu": menu,
+        "menu": [] if stranger else menu,
         "here": g.get("section") or (request.endpoint or "").partition(".")[0],
         "has_page": known.__contains__,
-        "repository": (repo.worktree or repo.git_dir).rstrip("/").rsplit("/", 1)[-1],
+        "repository": "mlgit" if stranger else os.path.basename(repo.worktree or repo.git_dir),
         "may_write": site().options.allow_write,
         "with_token": site().options.token is not None,
         "version": __version__,

@@ -125,6 +125,22 @@ def test_open_redirect_after_the_token(open_app: Open, wanted: str) -> None:
     assert answer.location == "/"
 
 
+def test_who_is_not_let_in_does_not_learn_what_this_is(
+    open_app: Open, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    run = make_run("the-name-of-a-run")
+    name = (store.repo.worktree or "").rsplit("/", 1)[-1]
+    assert f">{name}<" in open_app().get("/").text.replace("</span>", ">")
+    client = open_app(token=TOKEN)
+    for path in ("/login", "/nothing", f"/runs/{run}", "/static/nothing.js"):
+        for headers in ({}, HTML, {"Host": "evil.example"}):
+            page = client.get(path, headers=headers, follow_redirects=True).text
+            assert f"{name}<" not in page and f" {name} " not in page and "Runs</a>" not in page
+            assert "the-name-of-a-run" not in page
+    rebound = open_app().get("/", headers={"Host": "evil.example"}).text
+    assert f"{name}<" not in rebound and f" {name} " not in rebound
+
+
 # -- what the browser is told
 
 
@@ -203,15 +219,17 @@ def test_traversal_and_injection_by_a_run_id(client: FlaskClient, run_id: str) -
 
 # -- cross-site requests
 
-WRITES = ("star", "note", "name", "tags", "stage", "bring/a.txt")
+WRITES = tuple(
+    f"/runs/<run_id>/{name}" for name in ("star", "note", "name", "tags", "stage", "bring/a.txt")
+) + ("/selection/star", "/selection/delete", "/selection/restore")
 
 
 def test_every_write_is_known_to_these_tests(client: FlaskClient) -> None:
     rules = client.application.url_map.iter_rules()
     found = {rule.rule for rule in rules if rule.methods - {"GET", "HEAD", "OPTIONS"}}
     found = {rule for rule in found if not rule.startswith("/models/")}  # test_promotions.py
-    known = {f"/runs/<run_id>/{name.replace('a.txt', '<path:path>')}" for name in WRITES}
-    assert found == known | {"/login"}
+    known = {re.sub("/selection/.*", "/selection/<action>", path) for path in WRITES}
+    assert found == {path.replace("a.txt", "<path:path>") for path in known} | {"/login"}
 
 
 def _states(store: GitStore, run: str) -> object:
@@ -225,13 +243,21 @@ def test_nothing_is_written_unless_it_was_allowed(
     run = make_run(artifacts={"a.txt": b"a"})
     before = _states(store, run)
     client = open_app()
-    data = {"csrf": csrf(client), "name": "other", "note": "n", "key": "k", "value": "v"}
-    answer = client.post(f"/runs/{run}/{name}", data=data, headers={"Origin": "http://localhost"})
+    path = name.replace("<run_id>", run)
+    data = {
+        "csrf": csrf(client),
+        "name": "other",
+        "note": "n",
+        "key": "k",
+        "value": "v",
+        "run": run,
+    }
+    answer = client.post(path, data=data, headers={"Origin": "http://localhost"})
     assert answer.status_code == 403 and "only reads" in answer.text
     assert _states(store, run) == before
     reader = open_app(token=TOKEN)
     header = {"Authorization": f"Bearer {TOKEN}"}
-    assert reader.post(f"/runs/{run}/{name}", data=data, headers=header).status_code == 403
+    assert reader.post(path, data=data, headers=header).status_code == 403
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -240,6 +266,7 @@ def test_csrf_from_another_site_changes_nothing(
 ) -> None:
     run = make_run(artifacts={"a.txt": b"a"})
     before = _states(store, run)
+    path = name.replace("<run_id>", run)
     client = open_app(allow_write=True)
     token = csrf(client)
     ours = {"Origin": "http://localhost"}
@@ -254,13 +281,13 @@ def test_csrf_from_another_site_changes_nothing(
         ({"csrf": ""}, ours),
         ({}, ours),
     ):
-        more = {"name": "other", "note": "n", "key": "k", "value": "v"}
-        answer = client.post(f"/runs/{run}/{name}", data={**more, **data}, headers=headers)
+        more = {"name": "other", "note": "n", "key": "k", "value": "v", "run": run}
+        answer = client.post(path, data={**more, **data}, headers=headers)
         assert answer.status_code in (400, 403), (data, headers)
-    assert client.get(f"/runs/{run}/{name}").status_code in (404, 405)
+    assert client.get(path).status_code in (404, 405)
     assert _states(store, run) == before
     stranger = client.application.test_client()  # another browser's token
-    answer = stranger.post(f"/runs/{run}/{name}", data={"csrf": token}, headers=ours)
+    answer = stranger.post(path, data={"csrf": token}, headers=ours)
     assert answer.status_code == 400
 
 

@@ -140,3 +140,27 @@ def test_what_is_not_there_says_so(client: FlaskClient, make_run: Callable[..., 
         assert "What to do" in answer.text
     assert "There are no more runs" in client.get("/runs?page=40").text
     assert client.get("/runs?page=-1&size=x&view=what&group=&experiment=").status_code == 200
+
+
+def test_selected_runs_are_starred_deleted_and_restored(
+    open_app: Callable[..., FlaskClient], store: GitStore, make_run: Callable[..., str]
+) -> None:
+    runs = [make_run(f"r{n}") for n in range(3)]
+    client = open_app(allow_write=True)
+    page = client.get("/runs?flat=1").text
+    button = re.search(r'formaction="([^"]*delete[^"]*)" name="csrf" value="([^"]+)"', page)
+    assert button and "/selection/" not in open_app().get("/runs").text
+
+    def send(action: str, *chosen: str) -> str:
+        path = html.unescape(button[1]).replace("delete", action)
+        data = {"csrf": button[2], "run": list(chosen)}
+        answer = client.post(path, data=data, headers={"Origin": "http://localhost"})
+        assert answer.status_code == 303, answer.text
+        return answer.location
+
+    assert send("delete", *runs[:2]) == "/runs?flat=1"
+    assert names(client.get("/runs").text) == ["r2"]
+    send("restore", runs[0], runs[2])
+    assert names(client.get("/runs").text) == ["r2", "r0"]
+    send("star", *runs)
+    assert all("mlgit.starred" in store.runs.record(run).tags for run in (runs[0], runs[2]))

@@ -12,6 +12,7 @@ function showPicked() {
   const all = document.getElementById("all");
   all.checked = picked.length > 0 && picked.length === picks().length;
   all.indeterminate = picked.length > 0 && !all.checked;
+  for (const button of document.querySelectorAll("[data-selection]")) button.disabled = picked.length === 0;
   const compare = document.querySelector("[data-compare]");
   if (compare) {
     compare.disabled = picked.length < 2;
