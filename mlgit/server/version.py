@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -52,6 +53,14 @@ class Vouched:
     problem: str
 
 
+class Rival(NamedTuple):
+    """Another version, by what it holds, its number and its run."""
+
+    name: str
+    number: int
+    run_id: str
+
+
 @dataclass
 class Contents:
     """What a version's folder says, or why that isn't known here.
@@ -59,11 +68,13 @@ class Contents:
     Attributes:
         uri: Where the folder is, as it may be shown.
         found: What it says; None where it can't be read from here.
+        path: Where it is in its run.
         problem, hint: Why it can't, and what to do.
     """
 
     uri: str
     found: Description | None = None
+    path: str = ""
     problem: str = ""
     hint: str = ""
     inputs: list[list[str]] = field(default_factory=list)
@@ -90,6 +101,7 @@ def index(name: str, number: str) -> ResponseReturnValue:
         held=held,
         targets=targets_to_offer(state, held),
         run=runs.get(version.run_id or ""),
+        rivals=_rivals(models, state, version),
         source=mask_url(version.source) if version.source else "",
         run_link=mask_url(version.run_link) if version.run_link else "",
         registered=next((c for c in own if c.event == "register"), None),
@@ -130,6 +142,18 @@ def targets_to_offer(state: ModelState, held: list[Target]) -> list[Target]:
     stages = [Target(name, True) for name in ("Production", "Staging", "Archived")]
     aliases = [Target(name, False) for name in sorted(state.aliases)]
     return [target for target in stages + aliases if target not in held]
+
+
+def _rivals(models: Registry, state: ModelState, version: ModelVersion) -> list[Rival]:
+    """The versions that it would push out: those in production and staging."""
+    found = []
+    for name in ("Production", "Staging"):
+        held = Target(name, True).held(state)
+        if held is not None and held[0] != version.version:
+            run_id = models.version(version.name, held[0]).run_id
+            if run_id and run_id != version.run_id:
+                found.append(Rival(name, held[0], run_id))
+    return found
 
 
 def _lineage(models: Registry, version: ModelVersion) -> tuple[Lineage, str]:
@@ -195,7 +219,7 @@ def contents_of(models: Registry, version: ModelVersion) -> Contents:
         place = place_of(models, version)
         meant = uris.parse(place.location) if place.location else None
     except MlgitException as error:
-        return Contents("", None, error.message, error.hint)
+        return Contents("", problem=error.message, hint=error.hint)
     made = Contents(mask_url(place.location))
     if meant is None:
         made.problem = "It has no source: there are no files"
@@ -213,6 +237,7 @@ def contents_of(models: Registry, version: ModelVersion) -> Contents:
     except MlgitException as error:
         made.problem, made.hint = error.message, error.hint
         return made
+    made.path = meant.path
     model = made.found.model
     made.flavors = flavor_rows(model)
     if model.signature is not None:

@@ -67,7 +67,7 @@ function onKey(event) {
     x: () => document.activeElement.closest("tr")?.querySelector(".pick input")?.click(),
   };
   if (leader === "g") {
-    const link = { e: menu("/"), r: menu("/runs") }[event.key];
+    const link = { e: menu("/"), r: menu("/runs"), m: menu("/models"), d: menu("/data") }[event.key];
     if (link) link.click();
     return;
   }

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe import AXE, check_with_axe
 
 from mlgit.entities import Metric, Param
 from mlgit.store.gitstore import GitStore
 
-# The file axe.min.js of the npm package axe-core; see conftest.py.
-AXE = os.environ.get("MLGIT_TEST_AXE", "")
 Open = Callable[..., Any]
 Serve = Callable[..., str]
 Make = Callable[..., str]
@@ -362,16 +360,5 @@ def test_every_page_is_accessible_and_fits(
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{path} is {wide} pixels too wide"
         if AXE:
-            _check_with_axe(page, path)
+            check_with_axe(page, path)
     page.complaints.clear()  # of status 404 and 400
-
-
-def _check_with_axe(page: Any, path: str) -> None:
-    page.evaluate(Path(AXE).read_text(encoding="utf-8") + ";0")
-    found = page.evaluate("axe.run(document, {iframes: false})")
-    bad = [
-        (one["id"], one["impact"], [node["html"][:150] for node in one["nodes"][:3]])
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not bad, (path, bad)
