@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--ci",
     "host",
     type=click.Choice(["github", "gitlab"]),
-    help="Write the files that have this host report on pull requests.",
+    help="Write the files that have this host report on pull requests and deploy promotions.",
 )
 @click.option("--force", is_flag=True, help="With --ci: replace files that say something else.")
 @click.pass_obj
@@ -61,12 +61,12 @@ def _write_workflows(app: App, repo: Repository, host: str, force: bool) -> None
         if file.state == "to include":
             app.out.say(f"{file.path} is your own; add to it:\n  include:")
             for other in found:
-                if other is not file:
+                if other.path.startswith(".gitlab/"):
                     app.out.say(f"    - local: {other.path}")
         else:
             app.out.say(f"{file.path}: {'made' if file.state == 'made' else 'there already'}")
     if any(file.state == "made" for file in found):
-        app.out.say("Look at what MLGIT_FAIL_IF may say, and commit them")
+        app.out.say("Read them, set MLGIT_FAIL_IF where a report is to fail, and commit them")
 
 
 def _existing(path: str) -> Repository | None:

@@ -1,4 +1,4 @@
-"""The files that have a code host's CI report on pull requests; ``examples/ci`` holds them too."""
+"""The files that have a code host's CI report and deploy; ``examples/ci`` holds the same ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mlgit.worktree.tracked import write_whole
 
 # Where each host looks for them.
 HOSTS = {"github": ".github/workflows", "gitlab": ".gitlab"}
+# What the workflows of all hosts run, and where they look for it.
+_PROGRAM, _PROGRAMS = "deploy.sh", "ci"
 # GitLab reads one file, which names the others.
 _GITLAB_FILE = ".gitlab-ci.yml"
 
@@ -25,7 +27,7 @@ class Written:
 
 
 def templates(host: str) -> dict[str, bytes]:
-    """The files for a host, by their names.
+    """The files for a host, by their paths below ``examples/ci``.
 
     Raises:
         InvalidParameterValue: The host isn't one of ``HOSTS``.
@@ -34,8 +36,10 @@ def templates(host: str) -> dict[str, bytes]:
         raise InvalidParameterValue(
             f"There are no workflow files for {host!r}", hint=f"one of: {', '.join(HOSTS)}"
         )
-    folder = resources.files("mlgit.worktree") / "ci" / host
-    return {item.name: item.read_bytes() for item in sorted(folder.iterdir(), key=lambda i: i.name)}
+    folder = resources.files("mlgit.worktree") / "ci"
+    items = sorted((folder / host).iterdir(), key=lambda item: item.name)
+    found = {f"{host}/{item.name}": item.read_bytes() for item in items}
+    return {**found, _PROGRAM: (folder / _PROGRAM).read_bytes()}
 
 
 def write_workflows(repo: Repository, host: str, *, force: bool = False) -> list[Written]:
@@ -59,7 +63,9 @@ def write_workflows(repo: Repository, host: str, *, force: bool = False) -> list
         raise ResourceDoesNotExist(
             "This repository is bare: it has no worktree to write to", hint="do it in a clone"
         )
-    wanted = {f"{HOSTS[host]}/{name}": data for name, data in templates(host).items()}
+    found = templates(host)
+    program = found.pop(_PROGRAM)
+    wanted = {f"{HOSTS[host]}/{name.rpartition('/')[2]}": data for name, data in found.items()}
     includes = []
     if host == "gitlab":
         lines = "".join(f"  - local: {path}\n" for path in wanted)
@@ -67,6 +73,7 @@ def write_workflows(repo: Repository, host: str, *, force: bool = False) -> list
             wanted[_GITLAB_FILE] = f"include:\n{lines}".encode()
         else:
             includes.append(Written(_GITLAB_FILE, "to include"))
+    wanted[f"{_PROGRAMS}/{_PROGRAM}"] = program
     other = [path for path, data in wanted.items() if _read(repo, path) not in (None, data)]
     if other and not force:
         raise ResourceAlreadyExists(

@@ -32,9 +32,16 @@ def call(*arguments: str) -> Any:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_examples_are_the_templates(host: str) -> None:
-    folder = ROOT / "examples" / "ci" / host
+    folder = ROOT / "examples" / "ci"
     for name, data in templates(host).items():
         assert (folder / name).read_bytes() == data, name
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_example_is_written(host: str) -> None:
+    examples = ROOT / "examples" / "ci"
+    files = [*(examples / host).iterdir(), examples / "deploy.sh"]
+    assert set(templates(host)) == {path.relative_to(examples).as_posix() for path in files}
 
 
 def test_an_unknown_host() -> None:
@@ -47,12 +54,13 @@ def test_init_writes_them(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(repo_dir)
     done = call("init", "--ci", "github")
     assert done.exit_code == 0 and f"{GITHUB}: made" in done.output
+    assert Path(".github/workflows/promotion.yml").is_file() and Path("ci/deploy.sh").is_file()
     assert "there already" in call("init", "--ci", "github").output
     Path(GITHUB).write_text("mine\n")
     done = call("init", "--ci", "github")
     assert done.exit_code == 4 and GITHUB in done.output and Path(GITHUB).read_text() == "mine\n"
     assert call("init", "--ci", "github", "--force").exit_code == 0
-    assert Path(GITHUB).read_bytes() == templates("github")["mlgit-report.yml"]
+    assert Path(GITHUB).read_bytes() == templates("github")["github/mlgit-report.yml"]
 
 
 def test_gitlab_reads_one_file(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +73,7 @@ def test_gitlab_reads_one_file(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) 
     done = call("init", "--ci", "gitlab")
     assert done.exit_code == 0 and f"- local: {GITLAB}" in done.output
     assert Path(".gitlab-ci.yml").read_text() == "stages: [test]\n"
+    assert "local: ci/" not in done.output
 
 
 def test_where_there_is_no_worktree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +137,7 @@ def shell(where: Path, script: str, **env: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_steps_of_github(checkout: Path, tmp_path: Path) -> None:
-    workflow = yaml.safe_load(templates("github")["mlgit-report.yml"])
+    workflow = yaml.safe_load(templates("github")["github/mlgit-report.yml"])
     steps = {s["name"]: s["run"] for s in workflow["jobs"]["report"]["steps"] if "run" in s}
     said, summary = tmp_path / "said", tmp_path / "summary"
     env = {
@@ -155,7 +164,7 @@ def test_the_steps_of_github(checkout: Path, tmp_path: Path) -> None:
 
 def test_what_a_pull_request_is_called_runs_nothing() -> None:
     """Text from outside comes by variables: where it is put into a script, it is a program."""
-    found = yaml.safe_load(templates("github")["mlgit-report.yml"])
+    found = yaml.safe_load(templates("github")["github/mlgit-report.yml"])
     assert set(found["on"]) == {"pull_request"} and found["permissions"] == {}
     for job in found["jobs"].values():
         for step in job["steps"]:
@@ -206,7 +215,7 @@ def gitlab() -> Iterator[Any]:
 
 
 def test_the_job_of_gitlab(checkout: Path, gitlab: Any) -> None:
-    job = yaml.safe_load(templates("gitlab")["mlgit-report.yml"])["mlgit report"]
+    job = yaml.safe_load(templates("gitlab")["gitlab/mlgit-report.yml"])["mlgit report"]
     env = {
         "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
         "CI_API_V4_URL": f"http://127.0.0.1:{gitlab.server_port}/api/v4",
