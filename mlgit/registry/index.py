@@ -14,7 +14,7 @@ from mlgit.exceptions import MlgitException
 from mlgit.git import Repository
 from mlgit.registry import increment, rows, watch
 from mlgit.registry.schema import TABLES, VERSION
-from mlgit.registry.tags import TAGS, Event
+from mlgit.registry.tags import TAGS, Event, parse_name
 from mlgit.store import query
 from mlgit.store.forking import ForkGuard
 
@@ -146,21 +146,19 @@ class RegistryIndex:
         for key in sorted(by_model):
             replayed = key in changed
             new: list[Event] = []
-            for ref, sha, loose in by_model[key]:
+            for ref, sha, loose in sorted(by_model[key], key=_in_order):
                 if not ref.startswith(TAGS):
                     rows.put_text(connection, self.repo, ref, sha, loose)
                     replayed = True
                 elif first:
                     event = rows.put_tag(connection, self.repo, ref, sha, loose, present)
                     new += [event] if event is not None else []
-                else:
-                    replayed |= _put_tag(connection, self.repo, (ref, sha, loose), present, new)
+                elif not _put_tag(connection, self.repo, (ref, sha, loose), present, replayed):
+                    replayed = True
             if first:
                 rows.put_model(connection, self.repo, key, new)
-            elif replayed or new:
-                alone = new[0] if len(new) == 1 and not replayed else None
-                if alone is None or not increment.apply(connection, self.repo, key, alone):
-                    rows.put_model(connection, self.repo, key)
+            elif replayed:
+                rows.put_model(connection, self.repo, key)
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('refs', ?)", (json.dumps(changes.state),)
         )
@@ -178,24 +176,41 @@ def _forget(connection: sqlite3.Connection, gone: Iterable[str]) -> set[str]:
     return keys
 
 
+def _in_order(found: tuple[str, str, bool]) -> tuple[int, str]:
+    """Sorts a model's refs: versions before what is assigned to them, that by its numbers."""
+    ref = found[0]
+    name = parse_name(ref[len(TAGS) :]) if ref.startswith(TAGS) else None
+    return name.count if name else 0, ref
+
+
 def _put_tag(
     connection: sqlite3.Connection,
     repo: Repository,
     found: tuple[str, str, bool],
     present: set[str],
-    new: list[Event],
+    replayed: bool,
 ) -> bool:
-    """Take over a tag; one that wasn't there goes into ``new``. True if another's place is taken."""
+    """Take over a tag into an index that had others.
+
+    Args:
+        connection: The index.
+        repo: The repository.
+        found: The ref, what it holds, and whether it is a file of its own.
+        present: Commits that are known to be there; more are put in.
+        replayed: Whether its model will be replayed in any case.
+
+    Returns:
+        Whether that is all; if not, the model has to be replayed.
+    """
     ref, sha, loose = found
     before = connection.execute("SELECT sha, problem FROM events WHERE ref=?", (ref,)).fetchone()
     if before == (sha, None):  # it was packed, or unpacked
         connection.execute("UPDATE events SET loose=? WHERE ref=?", (loose, ref))
-        return False
+        return True
     event = rows.put_tag(connection, repo, ref, sha, loose, present)
     if before is None and event is not None:
-        new.append(event)
-        return False
-    return before is not None and (event is not None or before[1] is None)
+        return not replayed and increment.apply(connection, repo, event.name.key, event)
+    return before is None or (event is None and before[1] is not None)
 
 
 def _to_read(connection: sqlite3.Connection, changes: watch.Changes) -> dict[str, tuple[str, bool]]:

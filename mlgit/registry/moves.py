@@ -58,16 +58,17 @@ class Moves:
         Raises:
             Conflict, StorageError, PermissionDenied: A tag can't be written.
         """
-        because = self._give(target, number, **said)
-        if not target.is_stage:
-            return
-        self.leave_stages(number, target.name, because)
-        if archive_existing:
-            # Last: whoever is interrupted leaves the stage with two versions, not with none.
-            for other in target.within(self.state):
-                if other.number != number:
-                    self._give(ARCHIVED, other.number, because=because)
-                    self.leave_stages(other.number, ARCHIVED.name, because)
+        with self.writer.together():
+            because = self._give(target, number, **said)
+            if not target.is_stage:
+                return
+            self.leave_stages(number, target.name, because)
+            if archive_existing:
+                # Last: whoever is interrupted leaves the stage with two versions, not with none.
+                for other in target.within(self.state):
+                    if other.number != number:
+                        self._give(ARCHIVED, other.number, because=because)
+                        self.leave_stages(other.number, ARCHIVED.name, because)
 
     def leave_stages(
         self, number: int, kept: str = NO_STAGE, because: str | None = None, **said: Any
@@ -87,10 +88,11 @@ class Moves:
     def remove_alias(self, alias: str) -> None:
         """Remove an alias, where there is one."""
         because = None
-        # From who had it before, too: GTO would go back to them.
-        for number, event in reversed(self.state.aliases.get(alias, {}).items()):
-            tag = self._take(Target(alias, False), number, event, because=because)
-            because = because or tag
+        with self.writer.together():
+            # From who had it before, too: GTO would go back to them.
+            for number, event in reversed(self.state.aliases.get(alias, {}).items()):
+                tag = self._take(Target(alias, False), number, event, because=because)
+                because = because or tag
 
     def _give(self, target: Target, number: int, **said: Any) -> str:
         held = target.held(self.state)

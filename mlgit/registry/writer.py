@@ -48,6 +48,8 @@ class Writer:
         self.index = index
         self.repo = index.repo
         self.user = user
+        # Of each model the count and the time of the last tag that the index has not seen.
+        self._last: dict[str, tuple[int, int]] | None = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -58,6 +60,19 @@ class Writer:
         """
         with only_writer(self.repo), self.index.settled():
             yield
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Look at the refs once for all tags that are written meanwhile, at the end."""
+        if self._last is not None:
+            yield
+            return
+        self._last = {}
+        try:
+            yield
+        finally:
+            self._last = None
+            self.index.refresh()
 
     # -- tags
 
@@ -157,12 +172,14 @@ class Writer:
         message: dict[str, Any],
         sign: Signer | None = None,
     ) -> str:
-        count, at = self.index.ask(
+        highest = self.index.ask(
             lambda c: c.execute(
                 "SELECT coalesce(max(count), 0), coalesce(max(at), 0) FROM events WHERE key=?",
                 (key,),
             ).fetchone()
         )
+        unseen = (self._last or {}).get(key, (0, 0))
+        count, at = max(highest[0], unseen[0]), max(highest[1], unseen[1])
         if name.event in (ASSIGN, UNASSIGN):
             name = TagName(key, name.event, alias=name.alias, count=count + 1)
         shown = format_name(name)
@@ -175,7 +192,10 @@ class Writer:
             tag = sign(tag)
         sha = self.repo.objects.write("tag", format_tag(tag))
         self.repo.refs.update(TAGS + shown, sha, None)
-        self.index.refresh()
+        if self._last is None:
+            self.index.refresh()
+        else:
+            self._last[key] = max(count, name.count), seconds
         return shown
 
     def tidy(self) -> None:
