@@ -101,25 +101,30 @@ def _assign(connection: sqlite3.Connection, key: str, event: Event) -> bool:
     ).fetchone()[0]
     if event.name.count <= (last or 0):
         return False
-    there = _at(connection, key, event.commit)
-    carried = commits_of(there).get(event.commit, [])
+    carried = _carried(connection, key, event.commit)
     number = version_meant(event, carried)
     if number is None or len({w.commit for w in _words(connection, key, number)}) > 1:
         return False  # of no version, or of one that has tags on other commits, too
     row = connection.execute(
-        "SELECT id FROM model_versions WHERE model=? AND version_number=?", (key, number)
+        "SELECT id, current_stage, stage_at FROM model_versions WHERE model=? AND version_number=?",
+        (key, number),
     ).fetchone()
     if row is None:
         return True  # of a version that is deleted
     if not _move_alias(connection, key, number, event):
         return False
     if event.stage is not None:
-        stages = held_stages(there, carried, number)
-        stage = next(reversed(stages), NO_STAGE)
+        stage, at = row[1:]
+        if event.name.event == ASSIGN:
+            stage, at = event.stage, event.name.count
+        elif stage == event.stage:  # the one that it was in before counts again
+            stages = held_stages(_at(connection, key, event.commit), carried, number)
+            stage = next(reversed(stages), NO_STAGE)
+            at = stages[stage].name.count if stages else None
         connection.execute(
             "UPDATE model_versions SET current_stage=?, stage_at=?, "
             "last_updated_timestamp=max(last_updated_timestamp, ?) WHERE id=?",
-            (stage, stages[stage].name.count if stages else None, event.time, *row),
+            (stage, at, event.time, row[0]),
         )
     return True
 
@@ -144,6 +149,14 @@ def _words(connection: sqlite3.Connection, key: str, number: int) -> list[Event]
     ref = f"{TAGS}{key}@v{number}.0.0"
     # "$" comes after "!" and "#", which may follow.
     return rows.events_where(connection, "ref>=? AND ref<?", ref, f"{ref}$")
+
+
+def _carried(connection: sqlite3.Connection, key: str, commit: str) -> list[int]:
+    """The versions that a commit carries, or carried."""
+    first, end = f"{TAGS}{key}@v", f"{TAGS}{key}@w"
+    condition = "target=? AND key=? AND ref>=? AND ref<?"
+    found = rows.events_where(connection, condition, commit, key, first, end)
+    return commits_of(found).get(commit, [])
 
 
 def _at(connection: sqlite3.Connection, key: str, commit: str) -> list[Event]:
