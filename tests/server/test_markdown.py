@@ -54,6 +54,7 @@ def _read(text: str) -> _Tags:
         ("1. a\n2. b", "<ol><li>a</li><li>b</li></ol>"),
         ("> q\n> r", "<blockquote><p>q\nr</p></blockquote>"),
         ("---", "<hr>"),
+        ("- ******", "<ul><li><strong>*</strong>*</li></ul>"),
         ("```py\n<b>\n```\nx", '<pre tabindex="0"><code>&lt;b&gt;</code></pre>\n<p>x</p>'),
         ("```\nnever closed", '<pre tabindex="0"><code>never closed</code></pre>'),
         ("<b>&amp;", "<p>&lt;b&gt;&amp;amp;</p>"),
