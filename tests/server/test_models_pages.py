@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -12,9 +13,11 @@ import pytest
 from flask.testing import FlaskClient
 from hostile import PAYLOADS, check, walk
 from registered import register, registry
+from signers import SshKeys
 
 from mlgit.objects import Entry
 from mlgit.registry.promotion import demote, promote
+from mlgit.server.app import create_app
 from mlgit.server.registered import ModelName
 from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import Pointer, format_pointer
@@ -355,3 +358,73 @@ def test_stored_markup_is_text_on_the_pages_of_models(
         part = quote(payload, safe="")
         check(client.get(f"/models/{part}").text, payload)
         check(client.get(f"/models/{part}/versions/{part}").text, payload)
+
+
+# -- signatures
+
+
+def test_whose_signatures_vouch_for_a_version_is_told(
+    store: GitStore,
+    make_run: Make,
+    ssh_keys: SshKeys,
+    repo_dir: Path,
+    fresh: Callable[[Path], GitStore],
+) -> None:
+    ssh_keys.use(repo_dir, ssh_keys.folder / "ada")
+    register(store, make_run, "m")
+    promote(registry(fresh(repo_dir)), "m", 1, "champion", sign=True)
+    ssh_keys.use(repo_dir, ssh_keys.make("eve"))
+    promote(registry(fresh(repo_dir)), "m", 1, "shadow", sign=True)
+    promote(registry(fresh(repo_dir)), "m", 1, "plain")
+    page = create_app(fresh(repo_dir)).test_client().get("/models/m/versions/1").text
+    told = re.findall(r"<li>\s*<span class=\"(\w+)\">(.*?)</span>.*?<code>(.*?)</code>", page, re.S)
+    by_tag = {tag: (tone, html.unescape(text).strip()) for tone, text, tag in told}
+    assert by_tag["m@v1.0.0"] == by_tag["m#plain#3"] == ("faint", "not signed")
+    assert by_tag["m#champion#1"] == ("good", "✓ signed by ada@example.com")
+    assert by_tag["m#shadow#2"][0] == "bad" and "doesn't count" in by_tag["m#shadow#2"][1]
+
+
+# -- meanwhile
+
+
+def test_pages_hold_while_the_registry_changes(
+    client: FlaskClient,
+    make_run: Make,
+    store: GitStore,
+    repo_dir: Path,
+    fresh: Callable[[Path], GitStore],
+    git: Git,
+) -> None:
+    register(store, make_run, "m")
+    register(store, make_run, "m")
+    paths = ["/models", "/models/m", "/models/m/versions/1", "/models/m/versions/2", "/data"]
+    paths += ["/models/m/versions/2/promote?to=production", "/models?filter=m&sort=name"]
+    done, bad = threading.Event(), []
+    asked = [0]
+
+    def read() -> None:
+        own = client.application.test_client()
+        while not done.is_set():
+            for path in paths:
+                answer = own.get(path)
+                asked[0] += 1
+                if answer.status_code != 200:
+                    bad.append((path, answer.status_code, answer.text))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    other = registry(fresh(repo_dir))
+    try:
+        for n in range(8):
+            promote(other, "m", n % 2 + 1, "production", archive_existing=True)
+            other.create_model(f"new{n}")
+            if n == 3:
+                git(repo_dir, "pack-refs", "--all")
+            if n > 3:
+                other.delete_model(f"new{n - 1}")
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert not bad and asked[0] > len(paths)
