@@ -29,16 +29,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "condition",
     [
-        "gitdir:~/work/",
+        "gitdir:~/code/",
         "gitdir:~/play/",
-        "gitdir:~/work/team/repo/.git",
-        "gitdir:~/work/team",
+        "gitdir:~/code/team/repo/.git",
+        "gitdir:~/code/team",
         "gitdir:~/*/team/**",
         "gitdir:~/*/repo/**",
         "gitdir:team/",
         "gitdir:TEAM/",
         "gitdir/i:TEAM/",
-        "gitdir:./work/",
+        "gitdir:./code/",
         "gitdir:/nowhere/",
         "gitdir:**",
         "onbranch:main",
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_conditions_hold_where_git_says(condition: str, home: Path, git: Git) -> None:
-    repo = home / "work" / "team" / "repo"
+    repo = home / "code" / "team" / "repo"
     repo.mkdir(parents=True)
     git(repo, "init", "-q", "-b", "feature/x", ".")
     with (home / ".gitconfig").open("a") as f:
