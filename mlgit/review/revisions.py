@@ -371,14 +371,22 @@ def _of_commit(store: GitStore, text: str, sha: str) -> Revision:
 
 
 def _of_version(store: GitStore, text: str, version: ModelVersion) -> Revision:
-    """A registered version: its run as it was when it was registered."""
+    """A registered version: its run as it was when it was registered, or, of a run that was
+    going then, as it is now: what it measured afterwards counts."""
     label = versions.label(version)
     if version.commit is None:
         return Revision(text, "model", label, None, None, version.run_id, (), version)
     found = replace(_of_commit(store, text, version.commit), version=version)
     if found.run_id is None and not str(version.source).startswith("mlgit:/"):
         found = replace(found, tree=None)  # a commit that holds nothing but version.yaml
-    return replace(found, kind="model", label=label, run_id=found.run_id or version.run_id)
+    run_id = found.run_id or version.run_id
+    if found.records and run_id and _was_going(found) and store.index.find_run(run_id):
+        found = replace(found, records=_of_run(store, text, run_id).records)
+    return replace(found, kind="model", label=label, run_id=run_id)
+
+
+def _was_going(revision: Revision) -> bool:
+    return len(revision.records) == 1 and revision.records[0].load()[0].status == "RUNNING"
 
 
 def _own_run(repo: Repository, sha: str) -> RunTree | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -52,6 +53,19 @@ def registered(place: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def call(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(cli, ["--no-pager", *arguments])
     return done.exit_code, done.output
+
+
+def test_what_a_run_measured_after_it_was_registered_counts(place: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(place.path)
+    for name, accuracy in (("one", 0.5), ("two", 0.75)):
+        with mlgit.start_run(run_name=name):
+            mlgit.pyfunc.log_model(
+                "model", python_model=str.upper, pip_requirements=[], registered_model_name=NAME
+            )
+            mlgit.log_metric("accuracy", accuracy)
+    code, out = call("models", "diff", f"{NAME}@v1", f"{NAME}@v2")
+    assert code == 0 and "RUNNING" not in out
+    assert re.search(r"accuracy +0\.5 +0\.75", out)
 
 
 def test_ways_to_name_a_version(registered: Any) -> None:
