@@ -25,8 +25,9 @@ _RULE = re.compile(r"^ {0,3}([-*_])(?:\s*\1){2,}\s*$")
 _CELLS = re.compile(r"^\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?$")
 _CODE = re.compile(r"(`+)([^`].*?|[^`])\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"(!?)\[([^\[\]\n]{0,500})\]\(([^()\s]{1,2000})\)")
-_STRONG = re.compile(r"(\*\*|__)(?=\S)(.{1,500}?\S??)\1", re.DOTALL)
+_STRONG = re.compile(r"(\*\*|__)(?=\S)(.{1,500}?)(?<=\S)\1", re.DOTALL)
 _EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_\n]{1,500})(?<=\S)\1(?![\w*])")
+_EM = r"<em>\2</em>"
 _SCHEMES = ("http://", "https://", "mailto:")
 
 
@@ -160,5 +161,11 @@ def _marks(text: str) -> str:
 
 
 def _emphasised(text: str) -> str:
-    found = _STRONG.sub(r"<strong>\2</strong>", str(escape(text)))
-    return _EMPHASIS.sub(r"<em>\2</em>", found)
+    """Strong and emphasised words; emphasis is looked for between strong ones and in them."""
+    escaped = str(escape(text))
+    made, at = [], 0
+    for found in _STRONG.finditer(escaped):
+        made.append(_EMPHASIS.sub(_EM, escaped[at : found.start()]))
+        made.append(f"<strong>{_EMPHASIS.sub(_EM, found[2])}</strong>")
+        at = found.end()
+    return "".join([*made, _EMPHASIS.sub(_EM, escaped[at:])])
