@@ -61,7 +61,7 @@ function lines(series) {
   const found = [];
   series.forEach((one, n) => {
     const stroke = colour(one.place ?? n);
-    const points = { show: one.count < 40 && !one.smooth, size: 5, fill: stroke };
+    const points = { show: one.count < (one.smooth ? 2 : 40), size: 5, fill: stroke };
     // Reduced points are joined over none that are missing: a gap is what was no number.
     found.push({ label: one.label, stroke: one.smooth ? `${stroke}59` : stroke, width: one.smooth ? 1 : 1.5, points, spanGaps: series.length > 1 });
     if (one.smooth) found.push({ label: `${one.label}, smoothed`, stroke, width: 2, points: { show: false }, spanGaps: series.length > 1 });

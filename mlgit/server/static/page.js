@@ -67,7 +67,8 @@ function onKey(event) {
     x: () => document.activeElement.closest("tr")?.querySelector(".pick input")?.click(),
   };
   if (leader === "g") {
-    const link = { e: menu("/"), r: menu("/runs"), m: menu("/models"), d: menu("/data") }[event.key];
+    const places = { e: "/", r: "/runs", b: "/branches", c: "/diff", m: "/models", d: "/data" };
+    const link = places[event.key] && menu(places[event.key]);
     if (link) link.click();
     return;
   }
