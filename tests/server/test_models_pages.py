@@ -255,7 +255,7 @@ def test_a_versions_page_tells_what_it_is_and_where_it_comes_from(
     page = client.get("/models/fraud/versions/1").text
     rows = cells(page, "Lineage")
     assert ["run", "run of 0.9"] in [row[:2] for row in rows]
-    assert ["code", "as it was committed", code] in rows
+    assert ["code", "as it was committed", f"{code} as it ran"] in rows
     assert ["data", "data.csv", "ab" * 32] in rows
     svg = page.partition("<svg")[2].partition("</svg>")[0]
     for text in ("data.csv", code[:10], "run of 0.9", "fraud v1", "champion"):
