@@ -127,9 +127,8 @@ def guard_text(guard: object) -> str:
     """What was checked before a promotion, and its figures, on one line."""
     from mlgit.registry.guards import entry_text
 
-    if isinstance(guard, dict) and isinstance(guard.get("guard"), str):
-        return entry_text(guard)
-    return str(guard)
+    asked, figures = entry_text(guard)
+    return f"{asked} ({figures})" if figures else asked
 
 
 # -- one model

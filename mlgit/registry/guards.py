@@ -141,20 +141,28 @@ def title(entry: dict[str, Any]) -> str:
     return str(guard) if guard == CLEAN else f"{guard} {asks}"
 
 
-def entry_text(entry: dict[str, Any]) -> str:
-    """An entry of a tag's message on one line, with its figures."""
+def entry_text(entry: object) -> tuple[str, str]:
+    """An entry of a tag's message, which may be made by hand, for people.
+
+    Returns:
+        What was asked, and the figures, or "".
+    """
+    if not isinstance(entry, dict) or not isinstance(entry.get("guard"), str):
+        return str(entry), ""
+    return title(entry), ", ".join(_figures(entry))
+
+
+def _figures(entry: dict[str, Any]) -> list[str]:
     figures = entry.get("figures")
-    if not isinstance(figures, dict) or entry.get("guard") == CLEAN:
-        return title(entry)
-    if entry.get("guard") == TESTS:
-        shown = [f"{figures.get('seconds')} s"]
-    elif entry.get("guard") == BETTER_THAN:
+    if not isinstance(figures, dict) or entry["guard"] == CLEAN:
+        return []
+    if entry["guard"] == TESTS:
+        return [f"{figures.get('seconds')} s"]
+    if entry["guard"] == BETTER_THAN:
         held_by = figures.get("held_by")
         held = [f"version {held_by}: {figure_text(figures.get('held'))}"] if held_by else []
-        shown = [figure_text(figures.get("value")), *held]
-    else:
-        shown = [figure_text(value) for value in figures.values()]
-    return f"{title(entry)} ({', '.join(shown)})"
+        return [figure_text(figures.get("value")), *held]
+    return [figure_text(value) for value in figures.values()]
 
 
 class Subject:

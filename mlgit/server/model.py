@@ -17,7 +17,7 @@ from mlgit.models.listing import mlmodel_entry
 from mlgit.models.mlmodel import Model
 from mlgit.models.shown import short_signature
 from mlgit.registry import rows
-from mlgit.registry.guards import Result, figure_text
+from mlgit.registry.guards import entry_text
 from mlgit.registry.history import Change
 from mlgit.registry.registry import Registry
 from mlgit.registry.sources import place_of
@@ -162,19 +162,7 @@ def runs_of(run_ids: Iterable[str | None]) -> dict[str, Run]:
 
 def checked(change: Change) -> list[tuple[str, str]]:
     """What was checked for a change, as its tag says it: (what was asked, the figures)."""
-    return [_guard(guard) for guard in change.guards]
-
-
-def _guard(guard: object) -> tuple[str, str]:
-    # Tags may be made by hand: anything may stand there.
-    if not isinstance(guard, dict):
-        return str(guard), ""
-    terms = {k: v for k, v in guard.items() if k not in ("guard", "asks", "figures")}
-    title = Result(str(guard.get("guard")), str(guard.get("asks")), True, "", {}, terms).title
-    figures = guard.get("figures")
-    if not isinstance(figures, dict):
-        return title, "" if figures is None else str(figures)
-    return title, ", ".join(f"{key}: {figure_text(value)}" for key, value in figures.items())
+    return [entry_text(guard) for guard in change.guards]
 
 
 # -- signatures of models
