@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mlgit.exceptions import CorruptData, MlgitException, Unsupported
@@ -109,7 +110,7 @@ class Event:
     message: dict[str, Any] = field(default_factory=dict)
     signed: bool = False
 
-    @property
+    @cached_property
     def time(self) -> int:
         """When it was made, in milliseconds since 1970."""
         try:
@@ -118,7 +119,7 @@ class Event:
             found = None
         return self.at * 1000 if found is None else found
 
-    @property
+    @cached_property
     def order(self) -> tuple[int, int, bool]:
         """Sorts the events of one model."""
         return self.name.count, self.at, self.name.event in (UNASSIGN, DEREGISTER)
@@ -135,7 +136,7 @@ class Event:
             return {}
         return {str(k): v if isinstance(v, str) else str(v) for k, v in value.items()}
 
-    @property
+    @cached_property
     def stage(self) -> str | None:
         """The stage that an assignment is about; None where it is about an alias."""
         stage = self.text("stage")

@@ -30,7 +30,9 @@ from mlgit.store.timeform import now_ms, to_iso
 
 _ATTEMPTS = 10
 # So many loose tags are packed at once: a folder of more is slow to list.
-_MANY = 500
+_MANY = 100
+# One more for so many bytes of packed refs, which are all written anew.
+_PACKED = 50_000
 
 # Puts a signature into a tag (``mlgit.git.signing``).
 Signer = Callable[[Tag], Tag]
@@ -202,8 +204,8 @@ class Writer:
         """Pack loose tags where there are many."""
         try:
             with os.scandir(f"{self.repo.common_dir}/{TAGS}") as entries:
-                many = sum(1 for _ in entries) > _MANY
-            if many:
+                loose = sum(1 for _ in entries)
+            if loose > _MANY + self.repo.refs.packed_stamp()[1] // _PACKED:
                 self.repo.refs.pack(TAGS)
         except (OSError, Conflict):
             pass  # somebody else is at it, or nothing may be written: the tags are there
