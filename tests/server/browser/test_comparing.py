@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe import AXE, check_with_axe
 
 from mlgit.entities import Metric
 from mlgit.store.gitstore import GitStore
-from tests.server.browser.test_browser import AXE, _check_with_axe, _until
+from tests.server.browser.test_browser import _until
 
 Open = Callable[..., Any]
 Serve = Callable[..., str]
@@ -220,5 +221,5 @@ def test_the_pages_are_accessible_and_fit(
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, (path, wide, page.evaluate(WIDE))
         if AXE:
-            _check_with_axe(page, path)
+            check_with_axe(page, path)
     page.complaints.clear()  # of status 404, and of what only begins as an image
