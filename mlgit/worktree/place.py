@@ -80,10 +80,8 @@ class Placer:
         temporary = f"{folder}/{PART}{os.getpid():x}-{next(self._counter):x}"
         left = True
         try:
-            if source is not None:
-                self._copy_from(source, entry, temporary)
-            elif not self._link(entry, temporary):
-                self._copy(entry, temporary)
+            if source is not None or not self._link(entry, temporary):
+                self._copy(entry, temporary, source)
             found = os.lstat(temporary)
             if found.st_nlink == 1:
                 # A time that no later write gives it, not even one of the same tick.
@@ -177,33 +175,22 @@ class Placer:
         finally:
             os.close(source)
 
-    def _copy(self, entry: Entry, temporary: str) -> None:
-        source = os.open(self._objects.path(entry.sha256), os.O_RDONLY)
+    def _copy(self, entry: Entry, temporary: str, source: str | None) -> None:
+        fd = os.open(source or self._objects.path(entry.sha256), os.O_RDONLY)
         try:
             target = self._create(entry, temporary)
             try:
-                if self._objects.is_whole(entry.sha256):
-                    copy_unread(source, target, entry.size)
+                if source is None and self._objects.is_whole(entry.sha256):
+                    copy_unread(fd, target, entry.size)
                     return
-                sha = copy_and_hash(source, target, entry.size)
+                sha = copy_and_hash(fd, target, entry.size)
             finally:
                 os.close(target)
         finally:
-            os.close(source)
+            os.close(fd)
         if sha != entry.sha256:
-            raise self._objects.damaged(entry.sha256)
-
-    def _copy_from(self, path: str, entry: Entry, temporary: str) -> None:
-        source = os.open(path, os.O_RDONLY)
-        try:
-            target = self._create(entry, temporary)
-            try:
-                sha = copy_and_hash(source, target, entry.size)
-            finally:
-                os.close(target)
-        finally:
-            os.close(source)
-        if sha != entry.sha256:
+            if source is None:
+                raise self._objects.damaged(entry.sha256)
             raise damaged_on_the_way(entry.sha256)
 
     def _create(self, entry: Entry, temporary: str) -> int:
