@@ -2,8 +2,8 @@
 
     python registry_worker.py mlgit|mlflow|gto TASK STORE '{"argument": value}'
 
-Prints one JSON object: {"wall": [seconds], "cpu": [seconds], "answer": …}, one number a repetition, the
-first one (connections, imports) left out. Run by ``registry.py``.
+Prints one JSON object: {"wall": [seconds], "cpu": [seconds], "answer": …}, one number a repetition, a
+first one (connections, imports) left out if "warm" says so. Run by ``registry.py``.
 """
 
 from __future__ import annotations
@@ -89,12 +89,14 @@ def _git(store: str, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def measure(call: Callable[[str, int], Any], name: str, times: int, first: int) -> dict[str, Any]:
-    """Call it once, and then so often with the clock running."""
+def measure(
+    call: Callable[[str, int], Any], name: str, times: int, first: int, warm: bool
+) -> dict[str, Any]:
+    """Call it once, if it is to be warm, and then so often with the clock running."""
     wall: list[float] = []
     cpu: list[float] = []
     answer = None
-    for number in range(times + 1):
+    for number in range(0 if warm else 1, times + 1):
         begun = (time.perf_counter(), time.process_time())
         answer = call(name, first + number)
         if callable(answer):  # what went before was preparation
@@ -113,7 +115,11 @@ def main() -> None:
     began = (time.perf_counter(), time.process_time())
     face = (ByGto if package == "gto" else ByClient)(package, store)
     found = measure(
-        getattr(face, task), with_clock["name"], with_clock["times"], with_clock["first"]
+        getattr(face, task),
+        with_clock["name"],
+        with_clock["times"],
+        with_clock["first"],
+        with_clock["warm"] or not with_clock["times"],
     )
     if not with_clock["times"]:  # one answer, imports included
         found["wall"] = [time.perf_counter() - began[0]]
