@@ -441,7 +441,7 @@ class Registry:
         """
         with self.writer.lock():
             version = self.version(name, number)
-            moves = self._moves(name, {"reason": reason})
+            moves = self._moves(self.state(name), {"reason": reason})
             for alias in version.aliases:
                 moves.remove_alias(alias)
             self._deregister(moves.state, version.version, reason, moves.now)
@@ -484,18 +484,22 @@ class Registry:
         target = None if wanted == NO_STAGE else Target(wanted, True)
         with self.writer.lock():
             version = self.version(name, number)
-            moves = self._moves(name, said)
+            about, key = version.version, self.key(name)
+            state = self.index.ask(lambda c: rows.state_about(c, key, about, wanted))
+            state.name = name
+            moves = self._moves(state, said)
             if target is None:
                 moves.leave_stages(version.version, **said)
             else:
                 moves.give(target, version.version, archive_existing, **said)
+            made = self.version(name, version.version)
             self.writer.tidy()
-        return self.version(name, version.version)
+        return made
 
-    def _moves(self, name: str, said: dict[str, Any]) -> Moves:
+    def _moves(self, state: ModelState, said: dict[str, Any]) -> Moves:
         """A change to a model; what all of its tags say is taken out of ``said``."""
         reason, sign = said.pop("reason", None), said.pop("sign", None)
-        return Moves(self.writer, self.state(name), now_ms(), reason, sign)
+        return Moves(self.writer, state, now_ms(), reason, sign)
 
     def set_alias(self, name: str, alias: str, number: Any, **said: Any) -> None:
         """Point an alias to a version.
@@ -513,7 +517,7 @@ class Registry:
         checked = checks.new_alias(alias)
         with self.writer.lock():
             version = self.version(name, number)
-            moves = self._moves(name, said)
+            moves = self._moves(self.state(name), said)
             if moves.state.holder(checked) != version.version:
                 moves.give(Target(checked, False), version.version, **said)
                 self.writer.tidy()
@@ -527,7 +531,7 @@ class Registry:
         """
         checked = checks.alias(alias)
         with self.writer.lock():
-            self._moves(name, {"reason": reason}).remove_alias(checked)
+            self._moves(self.state(name), {"reason": reason}).remove_alias(checked)
 
     def by_alias(self, name: str, alias: str) -> ModelVersion:
         """The version that an alias names; ``latest`` is the newest.

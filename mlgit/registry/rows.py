@@ -158,6 +158,29 @@ def state_of(connection: sqlite3.Connection, key: str) -> ModelState:
     return replay(key, events_of(connection, key), text_of(connection, key)[1])
 
 
+def state_about(connection: sqlite3.Connection, key: str, number: int, stage: str) -> ModelState:
+    """A model's state as far as a version's change of stage goes.
+
+    Args:
+        connection: The index.
+        key: The model's key.
+        number: The version.
+        stage: Where it is to go.
+
+    Returns:
+        The state with this version, those that are in the stage, and the one that was archived
+        last: a version's stages are told by its own commit's tags.
+    """
+    of_model = "SELECT commit_sha FROM model_versions WHERE model=? AND "
+    events = events_where(
+        connection,
+        f"key=? AND target IN ({of_model} (version_number=? OR current_stage=?) UNION ALL "
+        f"SELECT * FROM ({of_model} current_stage='Archived' ORDER BY stage_at DESC LIMIT 1))",
+        *(key, key, number, stage, key),
+    )
+    return replay(key, events, text_of(connection, key)[1])
+
+
 # -- what they mean
 
 
