@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlgit.exceptions import MlgitException
+from mlgit.git.tags import parse_tag
 from mlgit.registry import persons, rows
 from mlgit.registry.acceptance import run_tests
 from mlgit.registry.guards import (
@@ -36,6 +37,7 @@ from mlgit.registry.tags import (
     TAGS,
     UNASSIGN,
     Event,
+    contradiction,
     looks_meant,
     parse_name,
 )
@@ -179,14 +181,16 @@ class _Model:
 
     def check(self, event: Event) -> list[Finding]:
         """What is wrong with a tag that can be read."""
+        versions = bool(event.name.version)
+        number = event.name.number if versions else self.meant.get(event.tag)
+        found = list(self._otherwise(event, number))
         if event.name.event == DEREGISTER:
-            return list(self._deregistered(event))
-        number = self.meant.get(event.tag)
-        if number is None:
-            return []  # a version's, GTO's own, or one of a commit without a version: a problem
+            return [*found, *self._deregistered(event)]
+        if versions or number is None:
+            return found  # GTO's own, or one of a commit without a version: a problem
         target = target_of(event)
         rules = self.rules.of(self.names, self._ruling(event, number, target))
-        found = [*self._persons(event, rules)]
+        found += self._persons(event, rules)
         before = event.text("previous")
         if before is not None and before not in self.by_tag:
             text = f"the tag before it, {before}, isn't here; {_FETCH}"
@@ -194,6 +198,15 @@ class _Model:
         if event.name.event == ASSIGN:
             found += self._assigned(event, number, target, rules)
         return found
+
+    def _otherwise(self, event: Event, number: int | None) -> Iterator[Finding]:
+        """What a tag says of itself that isn't so."""
+        named = parse_tag(self.repo.objects.read(event.sha)[1]).name
+        if named != event.tag:
+            yield Finding(event.tag, f"it is a copy of a tag that was made as {named}")
+        text = contradiction(event, number)
+        if text and (number is not None or event.name.event not in (ASSIGN, UNASSIGN)):
+            yield Finding(event.tag, text)
 
     def _ruling(self, event: Event, number: int, target: Target) -> Target:
         """Whose rules count: of a version that rises to a higher stage, that stage's."""

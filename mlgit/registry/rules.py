@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from mlgit.exceptions import CorruptData, MlgitException
 from mlgit.git import Repository
 from mlgit.registry.guards import BetterThan, Guards
+from mlgit.registry.tags import STAGES
 from mlgit.registry.targets import ARCHIVED, Target, target_named
 from mlgit.store import configfile
 
@@ -60,7 +61,8 @@ class Rule:
         if target == ARCHIVED:
             return False
         name, pattern = target.name, self.target
-        if target.is_stage:
+        # An alias may be called as a stage is, and people ask for either by the same words.
+        if name.lower() in STAGES:
             name, pattern = name.lower(), pattern.lower()
         return name == pattern or fnmatchcase(name, pattern)
 

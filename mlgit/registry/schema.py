@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
 # events: one row a tag. registered_models, model_versions, …: what a replay of them gave.
 TABLES = """

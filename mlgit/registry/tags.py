@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from mlgit.exceptions import CorruptData, MlgitException, Unsupported
+from mlgit.exceptions import CorruptData, InvalidState, MlgitException, Unsupported
 from mlgit.git import Repository
 from mlgit.git.tags import parse_tag
 from mlgit.store import spelling, timeform, yamlform
@@ -20,6 +21,7 @@ CREATED, DEPRECATED = "created", "deprecated"
 STAGES = {"staging": "Staging", "production": "Production", "archived": "Archived"}
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,17})"
+_END = 10**18
 _NAME = re.compile(
     rf"^(?P<key>{spelling.MODEL})"
     rf"(?:@v(?P<version>{_NUMBER}(?:\.{_NUMBER}){{2}})|#(?P<alias>{spelling.ALIAS}))(?P<gone>!?)"
@@ -56,7 +58,19 @@ class TagName:
 
 
 def format_name(name: TagName) -> str:
-    """A tag's name, without "refs/tags/"."""
+    """A tag's name, without "refs/tags/".
+
+    Raises:
+        InvalidState: It has a number that can't be read back.
+    """
+    major = int(name.version.partition(".")[0] or 0)
+    if max(name.count, major) >= _END:
+        raise InvalidState(
+            f"No numbers are left for tags of {spelling.read(name.key)}: one that is there has "
+            f"{max(name.count, major) - 1}",
+            hint=f"git tag -l {shlex.quote(f'{name.key}*')} lists them; git tag -d, and git push "
+            "--delete where it was pushed, take it away",
+        )
     gone = "!" if name.event in (DEREGISTER, UNASSIGN) else ""
     count = f"#{name.count}" if name.count else ""
     if name.version:
@@ -138,13 +152,16 @@ class Event:
 
     @cached_property
     def stage(self) -> str | None:
-        """The stage that an assignment is about; None where it is about an alias."""
-        stage = self.text("stage")
-        if stage is not None:
-            return STAGES.get(stage.lower())
-        if "alias" in self.message:
-            return None
-        return STAGES.get(self.name.alias.lower())
+        """The stage that an assignment is about; None where it is about an alias.
+
+        The name decides: hosts protect tags by it, CI is started by it, and GTO reads no more.
+        A message only tells an alias from the stage that has its name.
+        """
+        named = STAGES.get(self.name.alias.lower())
+        if named is None or (self.text("stage") or "").lower() == named.lower():
+            return named
+        given = self.text("alias")
+        return None if given is not None and spelling.spell(given) == self.name.alias else named
 
     @property
     def alias(self) -> str:
@@ -153,6 +170,28 @@ class Event:
         if given is not None and spelling.spell(given) == self.name.alias:
             return given
         return spelling.read(self.name.alias)
+
+
+def contradiction(event: Event, number: int | None) -> str:
+    """What a tag's message says otherwise than its name and its commit; "" for nothing.
+
+    Args:
+        event: The tag.
+        number: The version that it is about.
+    """
+    said = event.message
+    if "format" not in said:
+        return ""
+    if said.get("event", event.name.event) != event.name.event:
+        return f"the message says {said['event']}, and the name {event.name.event}"
+    if said.get("version", number) != number:
+        return f"the message says version {said['version']}, and the commit is version {number}'s"
+    for key in ("stage", "alias"):
+        named = said.get(key)
+        spelled = spelling.spell(str(named).lower() if key == "stage" else str(named))
+        if named is not None and spelled != event.name.alias:
+            return f"the message is about {named}, and the name about {event.name.alias}"
+    return ""
 
 
 def format_message(message: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from mlgit.git.signing import Verification, verify_tag
 from mlgit.registry import checks, sources
 from mlgit.registry.sources import Place
 from mlgit.registry.state import ModelState, commits_of, version_meant
-from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event
+from mlgit.registry.tags import ASSIGN, DEREGISTER, UNASSIGN, Event, contradiction
 from mlgit.store import spelling
 from mlgit.store.configfile import read_flag
 
@@ -247,22 +247,10 @@ def _check(registry: Registry, event: Event, number: int | None) -> Checked:
 
 
 def _contradiction(event: Event, found: Verification, number: int | None) -> str:
-    """What a tag's message says otherwise than its name and its commit."""
-    said = event.message
+    """What a tag's message, or its signature, says otherwise than its name and its commit."""
     if found.target != event.commit:
         return "another commit is signed"
-    if "format" not in said:
-        return ""
-    if said.get("event", event.name.event) != event.name.event:
-        return f"the message says {said['event']}, and the name {event.name.event}"
-    if said.get("version", number) != number:
-        return f"the message says version {said['version']}, and the commit is version {number}'s"
-    for key in ("stage", "alias"):
-        named = said.get(key)
-        spelled = spelling.spell(str(named).lower() if key == "stage" else str(named))
-        if named is not None and spelled != event.name.alias:
-            return f"the message is about {named}, and the name about {event.name.alias}"
-    return ""
+    return contradiction(event, number)
 
 
 def _unnamed(events: list[Event], name: str) -> str:

@@ -102,7 +102,7 @@ class Writer:
 
         Raises:
             Conflict: Others register versions all the time.
-            InvalidState: It can't be signed.
+            InvalidState: It can't be signed, or no number is left.
             StorageError, PermissionDenied: It can't be written.
         """
         for _ in range(_ATTEMPTS):
@@ -147,7 +147,7 @@ class Writer:
 
         Raises:
             Conflict: Others write tags of this model all the time.
-            InvalidState: It can't be signed.
+            InvalidState: It can't be signed, or no number is left.
             StorageError, PermissionDenied: It can't be written.
         """
         full = self._message(name.event, model, number, message, now)

@@ -277,6 +277,50 @@ def test_no_tag_can_stop_it(
     three.search_model_versions()
 
 
+@pytest.mark.parametrize(
+    "tag, said, stage",
+    [
+        ("m#production#1", {"stage": "Staging"}, "Production"),
+        ("m#production#1", {"alias": "champion"}, "Production"),
+        ("m#production#1", {"stage": "none such"}, "Production"),
+        ("m#champion#1", {"stage": "Production"}, "None"),
+        ("m#archived#1", {"stage": "Production"}, "Archived"),
+    ],
+)
+def test_a_message_is_about_what_the_name_says(
+    tag: str, said: dict[str, str], stage: str, three: MlgitClient
+) -> None:
+    # Hosts protect tags by their names, CI is started by them, and GTO reads no more.
+    by_hand(tag, 1, **said)
+    assert three.get_model_version("m", 1).current_stage == stage
+    problems = found(tag)
+    (other,) = said.values()
+    named = tag.split("#")[1]
+    assert problems[0] == (tag, "", f"the message is about {other}, and the name about {named}")
+    asks = {guard for _, guard, _ in problems[1:]}
+    assert ("tests true" in asks) == (stage == "Production")
+
+
+@pytest.mark.parametrize("alias", ["production", "Production", "PRODUCTION"])
+def test_an_alias_that_is_called_as_a_stage(alias: str, three: MlgitClient) -> None:
+    three.set_registered_model_alias("m", alias, 1)
+    assert three.get_model_version("m", 1).current_stage == "None"
+    text = "m: {production: {who: boss@example.com}}"
+    assert [guard for _, guard, _ in found(text=text)] == ["who boss@example.com"]
+    assert [guard for _, guard, _ in found(text=text.replace("prod", "Prod"))] != []
+
+
+def test_a_copied_tag_is_told(three: MlgitClient, in_repo: Path, git: Git) -> None:
+    promote(registry_for(), "m", 1, "production")
+    git(in_repo, "update-ref", "refs/tags/m#champion#2", "refs/tags/m#production#1")
+    git(in_repo, "update-ref", "refs/tags/n@v1.0.0", "refs/tags/m@v1.0.0")
+    assert found("m#champion#2", "n@v1.0.0") == [
+        ("m#champion#2", "", "it is a copy of a tag that was made as m#production#1"),
+        ("m#champion#2", "", "the message is about Production, and the name about champion"),
+        ("n@v1.0.0", "", "it is a copy of a tag that was made as m@v1.0.0"),
+    ]
+
+
 # -- signatures
 
 

@@ -15,6 +15,7 @@ import mlgit
 from mlgit import MlgitClient
 from mlgit.exceptions import (
     InvalidParameterValue,
+    InvalidState,
     MlgitException,
     ResourceAlreadyExists,
     ResourceDoesNotExist,
@@ -359,3 +360,21 @@ def test_many_loose_tags_are_packed(
     assert len(list((in_repo / ".git/refs/tags").iterdir())) <= 5
     assert client.get_model_version_by_alias("m", "champion").version == 2
     assert len(registry_for().history("m")) == 14
+
+
+@pytest.mark.parametrize("tag", ["m#production#999999999999999999", "m@v999999999999999999.0.0"])
+def test_a_number_after_which_there_is_none(
+    tag: str, uri: str, client: MlgitClient, in_repo: Path, git: Git
+) -> None:
+    git(in_repo, "tag", "-a", "-m", "by hand", tag, "m@v1.0.0^{}" if "#" in tag else "HEAD")
+    before = tags(git, in_repo)
+    with pytest.raises(InvalidState, match="No numbers are left") as caught:
+        if "#" in tag:
+            client.set_registered_model_alias("m", "champion", 1)
+        else:
+            client.create_model_version("m", uri)
+    assert "git tag -d" in caught.value.hint
+    assert tags(git, in_repo) == before, "what nobody could read again isn't written"
+    git(in_repo, "tag", "-d", tag)
+    client.set_registered_model_alias("m", "champion", 1)
+    assert client.create_model_version("m", uri).version == 2
