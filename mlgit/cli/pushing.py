@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 # What ``--push`` without a remote gives.
 _DEFAULT = ""
+_NOT_PUSHED = "It is done in this clone, and not pushed"
+_IN_PART = "It is done in this clone, and pushed but in part"
 
 _NO_RENUMBER = click.option(
     "--no-renumber",
@@ -75,15 +77,17 @@ class Push:
             What JSON tells of it; nothing where nothing is asked for.
 
         Raises:
-            What ``push_registry`` raises; the tags are in this clone all the same.
+            What ``push_registry`` raises; the tags are in this clone all the same, and what was
+            pushed is told.
         """
         if self.remote is None:
             return {}
         from mlgit.exceptions import MlgitException
-        from mlgit.sync.registry import push_registry
+        from mlgit.store.registry_tags import TAGS
+        from mlgit.sync.registry import problem_of, try_to_push
 
         try:
-            done = push_registry(
+            done = try_to_push(
                 app.open(),
                 self.remote or None,
                 models,
@@ -92,12 +96,20 @@ class Push:
                 show=shown(app),
             )
         except MlgitException as error:
-            error.message = f"It is done in this clone, and not pushed: {error.message}"
+            error.message = f"{_NOT_PUSHED}: {error.message}"
             raise
-        tell_crossed(app, done.renumbered, done.replayed, done.held)
+        held = [] if (problem := problem_of(done)) else done.held
+        tell_crossed(app, done.renumbered, done.replayed, held)
         tell_torn(app, done)
+        count = plural(len(done.refs), "ref")
+        if problem is not None:
+            in_part = any(ref.startswith(TAGS) for ref in done.refs)
+            if in_part:
+                app.out.note(f"Pushed {count} to {one_line(done.remote)}")
+            problem.message = f"{_IN_PART if in_part else _NOT_PUSHED}: {problem.message}"
+            raise problem
         app.out.note(
-            f"Pushed {plural(len(done.refs), 'ref')} to {one_line(done.remote)}"
+            f"Pushed {count} to {one_line(done.remote)}"
             if done.refs
             else f"Everything is at {one_line(done.remote)} already"
         )

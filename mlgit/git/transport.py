@@ -20,6 +20,7 @@ from mlgit.exceptions import (
     MissingDependency,
     MlgitException,
     PermissionDenied,
+    RemoteUnavailable,
     ResourceDoesNotExist,
     StorageError,
 )
@@ -228,8 +229,28 @@ def masked(text: str) -> str:
     return _URL_PASSWORD.sub(r"\1:***@", text)
 
 
+# curl's, ssh's and git's words for a remote that doesn't answer.
+_UNREACHED = (
+    "could not resolve",
+    "couldn't resolve",
+    "name or service not known",
+    "temporary failure in name resolution",
+    "couldn't connect",
+    "failed to connect",
+    "unable to connect",
+    "connection refused",
+    "connection reset",
+    "connection timed out",
+    "operation timed out",
+    "network is unreachable",
+    "no route to host",
+    "error: 502",
+    "error: 503",
+    "error: 504",
+)
 # Git asks "do you have access rights, and does it exist" after either.
 _SURELY_MISSING = ("does not appear to be a git repository", "repository not found")
+_BROKEN_OFF = ("remote end hung up", "early eof")
 _MISSING = ("not found", "does not exist", "no such remote")
 _REFUSED = (
     "permission denied",
@@ -259,10 +280,12 @@ def failure(doing: str, remote: str, said: str) -> MlgitException:
     message = f"Can't {doing} {masked(remote)}" + (f":\n{said}" if said else "")
     lowered = said.lower()
     surely_missing = any(words in lowered for words in _SURELY_MISSING)
-    if not surely_missing and any(words in lowered for words in _REFUSED):
+    unreached = any(words in lowered for words in _UNREACHED)
+    if not (surely_missing or unreached) and any(words in lowered for words in _REFUSED):
         return PermissionDenied(message, hint="the same must work: git ls-remote " + masked(remote))
-    if surely_missing or any(words in lowered for words in _MISSING):
+    if surely_missing or (not unreached and any(words in lowered for words in _MISSING)):
         return ResourceDoesNotExist(message, hint="git remote -v lists the remotes and their URLs")
-    return StorageError(
-        message, "INTERNAL_ERROR", hint="repeat the command: it goes on where this stopped"
-    )
+    hint = "repeat the command: it goes on where this stopped"
+    if unreached or any(words in lowered for words in _BROKEN_OFF):
+        return RemoteUnavailable(message, hint=hint)
+    return StorageError(message, "INTERNAL_ERROR", hint=hint)

@@ -24,6 +24,7 @@ _PERSONS = ("who", "signed", "signers")
 _KEYS = ("require", "better_than", *_COMPARING, "tests", "clean", *_PERSONS)
 _PLACE = 'docs/format.md, "Configuration", says what may stand there'
 _WILD = frozenset("*?[")
+_MISSPELLED = 0.9  # "prodction", and not "preproduction"
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def _rule(model: str, target: str, body: Any, at: str) -> Rule:
             _texts(given, "tests", at) or (),
             _flag(given, "clean", at),
         )
+    except CorruptData:
+        raise  # it says where
     except MlgitException as error:
         raise CorruptData(f"{at}: {error.message}", hint=error.hint or _PLACE) from error
     signed = _flag(given, "signed", at) if "signed" in given else signers is not None
@@ -180,9 +183,17 @@ def _check_target(target: str, at: str) -> None:
     if _WILD & set(target):
         return
     try:
-        target_named(target, new=True)
+        found = target_named(target, new=True)
     except MlgitException as error:
         raise CorruptData(f"{at}: {error.message}", hint=error.hint or _PLACE) from error
+    close = difflib.get_close_matches(target.lower(), STAGES, 1, _MISSPELLED)
+    if not found.is_stage and close and target.isalpha():
+        # As an alias nobody has it, and the stage that was meant would be free for all.
+        _fail(
+            f"{at} is no stage",
+            f"did you mean {close[0]!r}? A rule for an alias of this name is written as a pattern: "
+            f"'{target[:-1]}[{target[-1]}]'",
+        )
 
 
 def _mapping(value: Any, at: str, of: str) -> dict[str, Any]:

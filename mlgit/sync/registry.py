@@ -46,11 +46,47 @@ def push_registry(
         What was done.
 
     Raises:
-        ResourceDoesNotExist: There is no remote, or an object is lost.
+        What ``try_to_push`` raises.
         Conflict: Versions would have to be renumbered and mustn't; signed tags can't be made
             again; or texts don't go together.
-        PermissionDenied: The host doesn't take a tag, or this person.
-        StorageError: The remote can't be reached, or took not all.
+        PermissionDenied: The host doesn't take a tag.
+        StorageError: The remote took not all.
+    """
+    done = try_to_push(
+        store,
+        remote,
+        models,
+        renumber,
+        sign=sign,
+        object_remote=object_remote,
+        dry_run=dry_run,
+        show=show,
+    )
+    problem = problem_of(done)
+    if problem is not None:
+        raise problem
+    return done
+
+
+def try_to_push(
+    store: GitStore,
+    remote: str | None = None,
+    models: Collection[str] | None = None,
+    renumber: bool = True,
+    *,
+    sign: Signer | None = None,
+    object_remote: str | None = None,
+    dry_run: bool = False,
+    show: Show = no_show,
+) -> Pushed:
+    """As ``push_registry``, but what was refused is told of in what is returned.
+
+    The arguments are the same; ``problem_of`` says what is wrong.
+
+    Raises:
+        ResourceDoesNotExist: There is no remote, or an object is lost.
+        PermissionDenied: This person may not.
+        RemoteUnavailable, StorageError: The remote can't be reached.
     """
     keys = None if models is None else _keys(store, models)
 
@@ -60,11 +96,7 @@ def push_registry(
     work = Push(store, remote or default_remote(store.repo), chosen, dry_run, show)
     work.policy = policy_of(store.repo, renumber, sign)
     work.narrowed = work.with_runs = True
-    done = work.go(True, object_remote)
-    problem = problem_of(done)
-    if problem is not None:
-        raise problem
-    return done
+    return work.go(True, object_remote)
 
 
 def problem_of(done: Pushed) -> MlgitException | None:

@@ -181,3 +181,25 @@ def test_replayed_promotions_are_what_they_were(people: tuple[Member, Member], r
     because = {m["because"] for m in messages.values() if "because" in m}
     assert because == {"m#production#3"}
     assert bob.registry.by_alias("m", "champion").version == 2
+
+
+def test_what_was_pushed_is_told_where_the_texts_do_not_go_together(
+    people: tuple[Member, Member], run: Run, tmp_path: Path
+) -> None:
+    ada, bob = people
+    run("fetch")
+    for member, text in ((ada, "Ada's"), (bob, "Bob's")):
+        member.register("m")
+        member.registry.update_model("m", text)
+    push(ada.store, "origin")
+    done = run("promote", "m@2", "--to", "production", "--push", code=4)
+    assert "m: your version 2 is version 3 now; version 2 is Ada's" in done.stderr
+    assert "Pushed 3 refs to origin" in done.stderr
+    assert "It is done in this clone, and pushed but in part: refs/mlgit/registry/m" in done.stderr
+    assert tags_there(tmp_path) == ["m#production#1", "m@v1.0.0", "m@v2.0.0", "m@v3.0.0"]
+
+
+def test_a_remote_that_does_not_answer(people: tuple[Member, Member], run: Run) -> None:
+    run("fetch")
+    done = run("promote", "m", "--to", "x", "--push", "git://127.0.0.1:9/nobody.git", code=8)
+    assert "It is done in this clone, and not pushed: Can't list the refs of" in done.stderr

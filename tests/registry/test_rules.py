@@ -91,6 +91,9 @@ def test_all_that_may_stand_there() -> None:
         ("m: {production: {clean: 'yes'}}", "clean must be true or false"),
         ("m: {production: {who: []}}", "who is empty"),
         ("m: {production: {signed: false, signers: [a]}}", "needn't be signed"),
+        ("m: {production: {require: }}", "^here: promotion.m.production.require must"),
+        ("m: {prodction: {clean: true}}", "prodction is no stage(.|\n)*'production'(.|\n)*'prodctio.n.'"),
+        ("m: {Stagging: {clean: true}}", "Stagging is no stage"),
         ("m: {latest: {clean: true}}", "'latest' is reserved"),
         ("m: {v3: {clean: true}}", "'v3' is reserved"),
         ("m: {none: {clean: true}}", "isn't a stage"),
@@ -102,6 +105,14 @@ def test_what_may_not_stand_there(text: str, message: str) -> None:
     with pytest.raises(CorruptData, match=message):
         found = yamlform.load(f"promotion:\n  {text}".encode(), "here")["promotion"]
         parse_rules(found, "here")
+
+
+@pytest.mark.parametrize(
+    "alias", ["prod", "preproduction", "staging-eu", "staging2", "prodctio[n]", "champion"]
+)
+def test_what_is_no_misspelled_stage(alias: str) -> None:
+    (rule,) = parsed(f'm: {{"{alias}": {{clean: true}}}}')
+    assert rule.matches(["m"], Target(alias.replace("[n]", "n"), False))
 
 
 KEYS = st.sampled_from(
