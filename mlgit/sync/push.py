@@ -26,7 +26,7 @@ from mlgit.store.remotes import remote_objects
 from mlgit.sync import wanted
 from mlgit.sync.crossing import HeldBack, Policy, key_of_ref, own_keys, policy_of
 from mlgit.sync.incoming import REGISTRY, SHARED, Incoming, bring, ours, shared_refs
-from mlgit.sync.refusals import Refusal, explained
+from mlgit.sync.refusals import Refusal, consequences, explained
 from mlgit.sync.threeway import Apart
 
 Progress = Callable[[int, int], None]
@@ -208,7 +208,8 @@ class Push:
                 break
         self.settle()
         told.failed.update(self.raced)
-        told.refusals = explained(told.failed, "\n".join(self.heard))
+        because = consequences(repo, told.failed)
+        told.refusals = explained(told.failed, "\n".join(self.heard), because)
         told.removed += self.remove_archived()
         if not self.dry_run:
             pushed.note(repo, told.remote, self.there)

@@ -102,6 +102,24 @@ def test_a_protected_tag_without_git(
     assert tags_there(git, there) == []
 
 
+def test_what_came_with_a_protected_tag_is_given_up_with_it(
+    ada: Member, there: Path, git: Git
+) -> None:
+    ada.register("m")
+    ada.registry.transition("m", 1, "Staging")
+    push_registry(ada.store)
+    hook(there, "update", "#production#", _GITHUB)
+    ada.registry.transition("m", 1, "Production")
+    ada.registry.set_alias("m", "champion", 1)
+    with pytest.raises(PermissionDenied) as caught:
+        push_registry(ada.store)
+    assert "git tag -d 'm#production#2' 'm#staging!#3' gives it up" in caught.value.hint
+    git(ada.folder, "tag", "-d", "m#production#2", "m#staging!#3")
+    push_registry(ada.store)
+    assert ada.registry.version("m", 1).current_stage == "Staging"
+    assert tags_there(git, there) == ["m#champion#4", "m#staging#1", "m@v1.0.0"]
+
+
 def test_other_models_go_all_the_same(ada: Member, there: Path, git: Git) -> None:
     hook(there, "pre-receive", "m#production#", _GITLAB)
     for model in ("m", "n"):
