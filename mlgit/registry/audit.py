@@ -227,7 +227,13 @@ class _Model:
         state = self.state_before(event) if self.rules.rules else None
         if state is None or number is None or number not in state.versions:
             return
-        for target in targets_of(state, number):
+        taken = targets_of(state, number)
+        # Who dates a deletion back would go past the rules for what was given after that date.
+        # An honest one is older only where another clone's tag was made again behind it.
+        later = [e for e in self.events if e.tag != event.tag and "replayed_from" not in e.message]
+        undeleted = replay(self.key, [e for e in later if not _deletes(e, number)], self.text)
+        taken += [t for t in targets_of(undeleted, number) if t not in taken]
+        for target in taken:
             yield from self._persons(event, self.rules.of(self.names, target))
 
     # -- what was given
@@ -292,6 +298,10 @@ class _Model:
             if entry.get("guard") == TESTS and status != 0:
                 text = f"the tag records exit status {status}"
                 yield Finding(event.tag, text, f"{TESTS} {entry.get('asks')}")
+
+
+def _deletes(event: Event, number: int) -> bool:
+    return event.name.event == DEREGISTER and event.name.number == number
 
 
 def _failed(event: Event, results: list[Result]) -> Iterator[Finding]:

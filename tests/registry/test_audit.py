@@ -310,6 +310,18 @@ def test_an_alias_that_is_called_as_a_stage(alias: str, three: MlgitClient) -> N
     assert [guard for _, guard, _ in found(text=text.replace("prod", "Prod"))] != []
 
 
+@pytest.mark.parametrize("tag", ["m@v1.0.0!", "m@v1.0.0!#1"])
+def test_a_deletion_that_is_dated_back(tag: str, three: MlgitClient) -> None:
+    promote(registry_for(), "m", 1, "production")
+    registry = registry_for()
+    repo, event = registry.store.repo, registry.state("m").versions[1].event
+    text = format_message({"event": "deregister", "model": "m", "version": 1})
+    made = Tag(event.commit, "commit", tag, f"Eve <eve@x> {event.at} +0000", text)
+    repo.refs.update(TAGS + tag, repo.objects.write("tag", format_tag(made)), None)
+    assert [v.version for v in three.search_model_versions("name = 'm'")] == [3, 2]
+    assert found(tag) == [(tag, "who *@example.com", "eve@x isn't one of them")]
+
+
 def test_a_copied_tag_is_told(three: MlgitClient, in_repo: Path, git: Git) -> None:
     promote(registry_for(), "m", 1, "production")
     git(in_repo, "update-ref", "refs/tags/m#champion#2", "refs/tags/m#production#1")
