@@ -88,7 +88,8 @@ def _rules(app: App, revision: str | None) -> Rules:
         raise InvalidParameterValue(
             f"{revision!r} is no commit", hint="rules are read from a commit: HEAD, origin/main"
         )
-    return read_rules(store.repo, meant.commit)
+    rules = read_rules(store.repo, meant.commit)
+    return rules if rules.rules else Rules((), f"{rules.source}, which has no rules")
 
 
 def _print(found: Audit, out: Output) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -104,19 +105,28 @@ class Registry:
             raise InvalidParameterValue("Missing value for required parameter 'name'.")
         found = self._key(str(name))
         if found is None:
-            names = self.index.ask(
-                lambda c: [
-                    row[0] for row in c.execute("SELECT name FROM registered_models WHERE present")
-                ]
-            )
-            close = difflib.get_close_matches(str(name), names, 1)
             raise ResourceDoesNotExist(
-                f"Registered Model with name={name} not found",
-                hint=f"did you mean {close[0]!r}?"
-                if close
-                else "search_registered_models() lists them; mlgit fetch brings those of a Git remote",
+                f"Registered Model with name={name} not found", hint=self._guess(str(name))
             )
         return found
+
+    def _guess(self, name: str) -> str:
+        """What somebody may have meant by a name that no model has."""
+        names = self.index.ask(
+            lambda c: [
+                row[0] for row in c.execute("SELECT name FROM registered_models WHERE present")
+            ]
+        )
+        model, slash, number = name.removeprefix("models:/").rpartition("/")
+        if slash and model in names:
+            version = f"v{number}" if number.isdecimal() else number.lower()
+            return (
+                f"commands take a version as NAME@VERSION: did you mean {f'{model}@{version}'!r}?"
+            )
+        close = difflib.get_close_matches(name, names, 1)
+        if close:
+            return f"did you mean {close[0]!r}?"
+        return "mlgit models list lists them; mlgit fetch brings those of a Git remote"
 
     def _key(self, name: str) -> str | None:
         row = self.index.ask(
@@ -313,14 +323,15 @@ class Registry:
             )
             if found:
                 return found[0]
-        hint = "search_registered_models() lists the models"
-        if key is not None:
+        if key is None:
+            hint = self._guess(str(name))
+        else:
             deleted = [
                 e.tag
                 for e in self.index.ask(lambda c: rows.events_of(c, key))
                 if e.name.event == DEREGISTER and e.name.number == wanted
             ]
-            hint = "search_model_versions() lists a model's versions"
+            hint = f"mlgit models show {shlex.quote(str(name))} lists its versions"
             hint = f"it was deleted, as the tag {deleted[-1]} says" if deleted else hint
         raise ResourceDoesNotExist(
             f"Model Version (name={name}, version={number}) not found", hint=hint

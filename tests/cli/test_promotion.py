@@ -155,8 +155,25 @@ def commit(repo: Path, message: str) -> None:
         subprocess.run(["git", *args], cwd=repo, check=True)
 
 
+@pytest.mark.parametrize(
+    ("meant", "hint"),
+    [
+        (f"models:/{NAME}/2", f"did you mean '{NAME}@v2'?"),
+        (f"{NAME}/Production", f"did you mean '{NAME}@production'?"),
+        ("Ecomerce Model@v2", f"did you mean '{NAME}'?"),
+        (f"{NAME}@v7", f"mlgit models show '{NAME}' lists its versions"),
+        ("quite else", "mlgit models list lists them"),
+    ],
+)
+def test_a_version_that_is_not_there_leads_to_one(
+    two: MlgitClient, run: Run, meant: str, hint: str
+) -> None:
+    assert hint in run("promote", meant, "--to", "staging", code=3).stderr
+
+
 def test_check_by_the_rules_of_a_commit(two: MlgitClient, run: Run, data: Run, repo: Path) -> None:
-    assert run("registry", "check").stdout.endswith("no problems\n")
+    # A file that isn't committed yet doesn't count, and isn't taken for one that does.
+    assert run("registry", "check").stdout.endswith(", which has no rules: no problems\n")
     rules(repo, f'"{NAME}":\n  production:\n    require: metrics.accuracy >= 0.95')
     done = run("promote", f"{NAME}@1", "--to", "production", code=4)
     assert "the rules are in .mlgit/config.yaml" in done.stderr
