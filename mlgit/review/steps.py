@@ -43,6 +43,6 @@ def next_steps(
     if has_artifacts:
         steps.append((f"mlgit artifacts download {short}", "the artifacts"))
     for path in models:
-        program = f"import mlgit; mlgit.register_model({f'runs:/{run_id}/{path}'!r}, 'NAME')"
-        steps.append((f"python -c {shlex.quote(program)}", "register its model under a name"))
+        source = shlex.quote(visible(f"runs:/{run_id}/{path}"))
+        steps.append((f"mlgit models register {source} NAME", "register its model under a name"))
     return steps

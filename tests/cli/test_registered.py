@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import mlgit
 from mlgit import MlgitClient
+from mlgit.review.steps import next_steps
 from mlgit.tracking.registered import registry_for
 
 NAME = "Ecommerce Model"
@@ -445,3 +447,17 @@ def test_show_tells_of_the_version_and_not_of_what_its_run_logged_since(run, dat
     after = data("models", "show", f"{NAME}@v1", "--json")
     assert "sklearn" in str(before) and "xgboost" not in str(after)
     assert before == after
+
+
+@pytest.mark.parametrize("path", ["model", "two words:and more"])
+def test_the_command_that_a_run_is_shown_with_registers_its_model(run, repo, path):
+    run_id = log("first", path)
+    shown = [
+        command
+        for command, _ in next_steps(
+            run_id, None, in_worktree=True, has_artifacts=False, models=[path]
+        )
+    ]
+    words = shlex.split(shown[0].replace("NAME", "shop"))
+    assert words[0] == "mlgit"
+    assert "Registered version 1 of shop" in run(*words[1:]).stdout
