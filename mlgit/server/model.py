@@ -82,7 +82,7 @@ def index(name: str) -> ResponseReturnValue:
         versions=versions,
         runs=runs_of(version.run_id for version in versions),
         signatures={v.version: signature_of(models, v) for v in versions},
-        signed={c.version for c in changes if c.event == "register" and c.signed},
+        registered={c.version: c for c in changes if c.event == "register"},
         changes=shown,
         older=len(changes) - len(shown),
         checked=checked,

@@ -28,10 +28,12 @@ from mlgit.server.lineage import draw
 from mlgit.server.model import checked, runs_of, shown_tags
 from mlgit.server.registered import registry
 from mlgit.server.site import store
+from mlgit.server.table import SYSTEM
 
 pages = Blueprint("version", __name__)
 _MOST_CHECKED = 12
 _FILES = 500
+_METRICS = 20
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def index(name: str, number: str) -> ResponseReturnValue:
     own = [c for c in models.changes(name) if c.version == version.version]
     held = targets_of(state, version.version)
     lineage, problem = _lineage(models, version)
-    runs = runs_of([version.run_id])
+    run = runs_of([version.run_id]).get(version.run_id or "")
+    metrics = sorted(run.data.metrics.items()) if run else []
+    metrics = [found for found in metrics if not found[0].startswith(SYSTEM)]
     return render_template(
         "models/version.html",
         name=name,
@@ -100,7 +104,9 @@ def index(name: str, number: str) -> ResponseReturnValue:
         tags=shown_tags(version),
         held=held,
         targets=targets_to_offer(state, held),
-        run=runs.get(version.run_id or ""),
+        run=run,
+        metrics=metrics[:_METRICS],
+        more_metrics=len(metrics[_METRICS:]),
         rivals=_rivals(models, state, version),
         source=mask_url(version.source) if version.source else "",
         run_link=mask_url(version.run_link) if version.run_link else "",

@@ -118,7 +118,7 @@ def test_a_models_page_tells_its_versions_and_history(
     assert [row[0] for row in versions] == ["v2", "v1 the first"]
     assert versions[0][1] == "Production" and versions[0][3] == "run of 0.95"
     assert versions[0][4] == "2 columns → long (1 param)" and versions[0][9] == "validated: yes"
-    assert versions[0][8] == "not signed"
+    assert versions[0][6] == "Ada" and versions[0][8] == "not signed"
     _, *history = cells(page, "History")
     told = [row[2] for row in history]
     assert told[-2:] == ["v2 registered", "v1 registered"]  # both before anything was promoted
@@ -253,6 +253,7 @@ def test_a_versions_page_tells_what_it_is_and_where_it_comes_from(
     register(store, make_run, "fraud", 0.9, description="the first")
     promote(registry(store), "fraud", 1, "champion")
     page = client.get("/models/fraud/versions/1").text
+    assert cells(page, "Metrics")[1:] == [["accuracy", "0.9"]]
     rows = cells(page, "Lineage")
     assert ["run", "run of 0.9"] in [row[:2] for row in rows]
     assert ["code", "as it was committed", f"{code} as it ran"] in rows
@@ -271,6 +272,20 @@ def test_a_versions_page_tells_what_it_is_and_where_it_comes_from(
     assert ["model.bin", "3 B"] in [row[:2] for row in files] and len(files) == 6
     assert "not signed" in page and "[[1.5, 2], [3.0, 4]]" in html.unescape(page)
     assert "models:/fraud/1" in html.unescape(page)
+
+
+def test_of_many_metrics_a_version_shows_some_and_where_all_are(
+    client: FlaskClient, store: GitStore, make_run: Make
+) -> None:
+    metrics = {f"m{n:02}": float(n) for n in range(23)}
+    metrics |= {"system/cpu": 1.0, "a/nan": float("nan")}
+    run = make_run("many", metrics=metrics, artifacts={"model/MLmodel": b"flavors: {}\n"})
+    registry(store).create_model("fraud")
+    registry(store).create_version("fraud", f"runs:/{run}/model", run)
+    page = client.get("/models/fraud/versions/1").text
+    shown = cells(page, "Metrics")[1:]
+    assert len(shown) == 20 and shown[:2] == [["a/nan", "nan"], ["m00", "0"]]
+    assert f'and 4 more: <a href="/runs/{run}">' in page and "system/cpu" not in page
 
 
 def test_a_version_shows_the_files_that_it_was_registered_with(
