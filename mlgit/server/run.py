@@ -14,6 +14,7 @@ from mlgit.server.runs import STARRED
 from mlgit.server.shown_run import NOTE, ShownRun, shown_run
 from mlgit.server.site import store
 from mlgit.server.table import SYSTEM
+from mlgit.store.filter_tokens import quote
 
 pages = Blueprint("run", __name__)
 _UNKNOWN_STEP = -(2**63)
@@ -113,9 +114,18 @@ def _datasets(run: ShownRun) -> list[dict[str, str]]:
             "source": used.dataset.source,
             "schema": _pretty(used.dataset.schema),
             "profile": _pretty(used.dataset.profile),
+            "runs": _runs_with(used.dataset.name, used.dataset.digest),
         }
         for used in run.run.inputs.dataset_inputs
     ]
+
+
+def _runs_with(name: str, digest: str) -> str:
+    """The address of all runs with a dataset; "" where the grammar can't say which."""
+    if any("'" in text and '"' in text for text in (name, digest)):
+        return ""
+    wanted = f"datasets.name = {quote(name)} AND datasets.digest = {quote(digest)}"
+    return url_for("runs.index", filter=wanted)
 
 
 def _pretty(text: str | None) -> str:

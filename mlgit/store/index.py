@@ -326,6 +326,28 @@ class Index:
         )
         return [row[0] for row in rows]
 
+    def values(self, kind: str, key: str, begins: str = "", limit: int = 100) -> list[str]:
+        """The values that a param or tag has in any run, sorted.
+
+        Args:
+            kind: "params" or "tags".
+            key: The param or tag.
+            begins: Only those that begin so.
+            limit: The most values to give.
+        """
+        if kind not in ("params", "tags"):
+            raise InvalidParameterValue(f"No values of {kind} are listed")
+        # From each value to the next by the index, as ``keys`` does it.
+        fits = "substr(value, 1, length(?2)) = ?2"
+        least = f"SELECT min(value) FROM {kind} INDEXED BY {kind}_value WHERE key = ?1 AND value"
+        rows = self._select(
+            f"WITH RECURSIVE v(value) AS ({least} >= ?2 UNION ALL "
+            f"SELECT ({least} > v.value) FROM v WHERE {fits}) "
+            f"SELECT value FROM v WHERE {fits} LIMIT ?3",
+            (key, begins, limit),
+        )
+        return [row[0] for row in rows]
+
     def group_runs(self, *args: Any, **kwargs: Any) -> list[RunGroup]:
         """Runs by the values of a param; the arguments are those of ``groups_query``."""
         compiled = groups_query(*args, **kwargs)

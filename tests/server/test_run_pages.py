@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,6 +226,49 @@ def test_names_for_completion(client: FlaskClient, make_run: Callable[..., str])
     make_run(metrics={"val loss": 1.0}, params={"lr": "1"})
     fields = client.get("/api/keys").json["fields"]
     assert "metrics.`val loss`" in fields and "params.lr" in fields and "status" in fields
+
+
+def test_values_for_completion(client: FlaskClient, make_run: Callable[..., str]) -> None:
+    odd = {"both": 'it\'s "so"', "long": "x" * 300}
+    for n, model in enumerate(["tree", "it's", "transformer", "tree", "\U0010ffffx", ""]):
+        make_run(params={"model kind": model, "n": str(n)}, tags={"team": "vision", **odd})
+
+    def values(field: str, begins: str = "") -> list[str]:
+        query = {"field": field, "begins": begins}
+        return client.get("/api/values", query_string=query).json["values"]  # type: ignore[no-any-return]
+
+    everything = ["''", '"it\'s"', "'transformer'", "'tree'", "'\U0010ffffx'"]
+    assert values("params.`model kind`") == everything
+    assert values("params.`model kind`", "tr") == ["'transformer'", "'tree'"]
+    assert values("param.`model kind`", "tree") == ["'tree'"]
+    assert values("tags.team") == ["'vision'"] and values("tag.team", "w") == []
+    assert values("tags.both") == [] and values("tags.long") == []  # no filter could hold them
+    assert values("status", "f") == ["'FAILED'", "'FINISHED'"]
+    for field in (
+        "metrics.loss",
+        "params.",
+        "nonsense",
+        "params.x y z",
+        "run_name",
+        "",
+        "params.\0",
+    ):
+        assert values(field) == [], field
+    assert values("params.n", "\0") == []
+
+
+def test_a_dataset_leads_to_the_runs_with_it(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    used = {"name": "it's", "digest": "abc", "source": "a.csv"}
+    runs = [make_run(f"r{n}", status="RUNNING") for n in range(3)]
+    for run in runs[:2]:
+        store.runs.log_inputs(run, [used])
+    page = client.get(f"/runs/{runs[0]}").text
+    link = re.search(r'href="([^"]+)">runs with it', page)
+    assert link
+    found = client.get(html.unescape(link[1])).text
+    assert re.findall(r'aria-label="Select (\S+)"', found) == ["r1", "r0"]
 
 
 def test_an_unreadable_commit_is_told(

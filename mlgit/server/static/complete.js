@@ -1,6 +1,9 @@
-// Completion of fields in a filter: a listbox below the input, by the pattern of an ARIA combobox.
+// Completion of fields and values in a filter: a listbox below the input, by the pattern of an
+// ARIA combobox.
 
 const WORD = /[\w./:`"-]*$/;
+// A field of texts, a comparison, and the value that is begun, if any is.
+const VALUE = /((?:params?|parameters?|tags?)\.(?:`[^`]*`|"[^"]*"|[\w./:-]+)|(?:attributes?\.)?status)\s*(?:!?=|\bIN\s*\((?:[^()]*,)?)\s*('[^']*)?$/i;
 const MOST = 12;
 
 /** What a person has begun to write before the cursor; "" inside a quoted value. */
@@ -8,6 +11,12 @@ function begun(input) {
   const before = input.value.slice(0, input.selectionStart);
   if ((before.match(/'/g) || []).length % 2 === 1) return "";
   return WORD.exec(before)[0];
+}
+
+/** The field whose value comes next before the cursor, and what is typed of it; or null. */
+function valueBegun(input) {
+  const found = VALUE.exec(input.value.slice(0, input.selectionStart));
+  return found && { field: found[1], text: found[2] ?? "" };
 }
 
 /** The fields that fit: those that begin so first, then those whose name holds it. */
@@ -18,7 +27,10 @@ function fitting(fields, text) {
   return [...starts, ...holds].slice(0, MOST);
 }
 
-/** Let an input complete the fields that ``data-complete`` names the address of. */
+/**
+ * Let an input complete the fields that ``data-complete`` names the address of, and their values,
+ * which ``data-values`` does.
+ */
 export function complete(input) {
   let fields = null;
   let at = -1;
@@ -26,7 +38,7 @@ export function complete(input) {
   list.id = `${input.id}-list`;
   list.hidden = true;
   list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Fields");
+  list.setAttribute("aria-label", "Fields and values");
   input.parentElement.append(list);
   for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id })) input.setAttribute(name, value);
 
@@ -47,22 +59,36 @@ export function complete(input) {
 
   function take(text) {
     const end = input.selectionStart;
-    const start = end - begun(input).length;
+    const start = end - (valueBegun(input)?.text ?? begun(input)).length;
     input.setRangeText(`${text} `, start, end, "end");
     close();
     input.focus();
   }
 
-  async function open() {
-    const text = begun(input);
-    if (!text) return close();
-    try {
-      fields ??= (await (await fetch(input.dataset.complete)).json()).fields;
-    } catch {
-      return close(); // without completion, a filter can be written still
+  /** What fits before the cursor: values after a comparison, else fields. */
+  async function matching() {
+    const value = input.dataset.values ? valueBegun(input) : null;
+    if (value) {
+      const query = new URLSearchParams({ field: value.field, begins: value.text.slice(1) });
+      const given = (await (await fetch(`${input.dataset.values}?${query}`)).json()).values;
+      return given.filter((one) => one !== `${value.text}'`).slice(0, MOST);
     }
-    const found = fitting(fields, text).filter((field) => field !== text);
-    if (!found.length || begun(input) !== text) return close();
+    const text = begun(input);
+    if (!text) return [];
+    fields ??= (await (await fetch(input.dataset.complete)).json()).fields;
+    return fitting(fields, text).filter((field) => field !== text);
+  }
+
+  async function open() {
+    const before = input.value.slice(0, input.selectionStart);
+    let found = [];
+    try {
+      found = await matching();
+    } catch {
+      // Without completion, a filter can be written still.
+    }
+    if (input.value.slice(0, input.selectionStart) !== before) return undefined; // typed on
+    if (!found.length) return close();
     list.replaceChildren(...found.map((field, n) => {
       const item = document.createElement("li");
       item.id = `${list.id}-${n}`;

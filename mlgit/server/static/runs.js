@@ -1,5 +1,6 @@
 // The runs table: selecting, folding, completion, and going runs.
 
+import { orderable } from "./columns.js";
 import { complete } from "./complete.js";
 import { follow, number } from "./live.js";
 
@@ -77,3 +78,5 @@ if (table?.dataset.live && going.length) {
 
 const box = document.querySelector("[data-complete]");
 if (box?.dataset.complete) complete(box);
+const order = document.querySelector("[data-order]");
+if (order) orderable(order.closest("form"));

@@ -106,6 +106,49 @@ def test_fields_are_completed(serve: Serve, open_page: Open, make_run: Make) -> 
     assert page.locator("[role=option]:visible").count() == 0  # in a value nothing is
 
 
+def test_values_are_completed(serve: Serve, open_page: Open, make_run: Make) -> None:
+    for model in ("tree", "it's", "transformer"):
+        make_run(model, params={"kind of": model})
+    page = open_page(f"{serve()}/runs")
+    page.locator("#search").press_sequentially("params.`kind of` = ")
+    page.wait_for_selector("[role=option]")
+    assert page.locator("[role=option]").all_inner_texts() == [
+        '"it\'s"',
+        "'transformer'",
+        "'tree'",
+    ]
+    page.keyboard.type("'tre")
+    _until(page, "document.querySelectorAll('[role=option]').length === 1")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    assert page.input_value("#search") == "params.`kind of` = 'tree' "
+    page.keyboard.press("Enter")
+    page.wait_for_url("**filter=**")
+    assert _names(page) == ["tree"]
+    page.fill("#search", "")
+    page.locator("#search").press_sequentially("status IN ('FINISHED', 'K")
+    page.wait_for_selector("[role=option]")
+    assert page.locator("[role=option]").all_inner_texts() == ["'KILLED'"]
+
+
+def test_columns_are_moved(serve: Serve, open_page: Open, make_run: Make) -> None:
+    _runs(make_run)
+    page = open_page(f"{serve()}/runs?column=status&column=params.lr&column=metrics.loss")
+    page.locator("summary", has_text="Columns").click()
+    page.get_by_role("button", name="Move loss to the front").click()
+    page.keyboard.press("Enter")  # it has the focus still
+    assert page.locator(".order [role=status]").inner_text() == "loss: 1 of 3"
+    page.keyboard.press("ArrowUp")  # it is the first already
+    page.get_by_role("button", name="Move Status to the front").focus()
+    page.keyboard.press("ArrowDown")
+    page.get_by_label("lr", exact=True).uncheck()
+    page.get_by_label("acc", exact=True).check()
+    page.get_by_role("button", name="Show these").click()
+    page.wait_for_url("**column=**acc**")
+    heads = page.locator("table.runs thead th").all_inner_texts()[2:]
+    assert [head.split("\n")[-1] for head in heads] == ["loss", "Status", "acc"]
+
+
 def test_keys_fold_and_select(serve: Serve, open_page: Open, make_run: Make) -> None:
     parent = make_run("parent")
     child = make_run("child", parent=parent)
