@@ -65,20 +65,33 @@ async function load(some) {
   }
 }
 
+/** The series of a figure, but for runs that the address hides. */
+function visible(figure) {
+  const hidden = (new URLSearchParams(location.search).get("hide") ?? "").split(",");
+  return figure.series.filter((one) => !hidden.includes(one.run));
+}
+
 function paint(figure) {
   const how = state();
+  const series = visible(figure);
   const box = figure.querySelector(".plot");
   const says = figure.querySelector(".says");
-  const total = figure.series.reduce((sum, one) => sum + one.count, 0);
-  const odd = figure.series.reduce((sum, one) => sum + one.odd, 0);
-  const last = figure.series.at(-1);
-  const end = last?.y.at(-1);
-  const rest = `${total} ${total === 1 ? "point" : "points"}${odd ? `, ${odd} of them not finite` : ""}${figure.series.length === 1 && end !== null && end !== undefined ? ` · last ${Number(end.toPrecision(6))}` : ""}`;
-  says.textContent = rest;
-  box.setAttribute("aria-label", `Chart of ${figure.dataset.key}: ${rest}`);
-  draw(box, figure.series, { axis: how.x, logX: how.logX, logY: how.logY, says, rest });
   figure.dataset.drawn = "1";
   tabulate(figure);
+  if (!series.length) {
+    box.uplot?.destroy();
+    box.uplot = null;
+    says.textContent = "All its runs are hidden";
+    return;
+  }
+  const total = series.reduce((sum, one) => sum + one.count, 0);
+  const odd = series.reduce((sum, one) => sum + one.odd, 0);
+  const last = series.at(-1);
+  const end = last?.y.at(-1);
+  const rest = `${total} ${total === 1 ? "point" : "points"}${odd ? `, ${odd} of them not finite` : ""}${series.length === 1 && end !== null && end !== undefined ? ` · last ${Number(end.toPrecision(6))}` : ""}`;
+  says.textContent = rest;
+  box.setAttribute("aria-label", `Chart of ${figure.dataset.key}: ${rest}`);
+  draw(box, series, { axis: how.x, logX: how.logX, logY: how.logY, says, rest });
 }
 
 const told = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : String(Number(value.toPrecision(6))));
@@ -87,7 +100,7 @@ const told = (value) => (value === null || value === undefined || !Number.isFini
 function tabulate(figure) {
   const body = figure.querySelector("tbody");
   if (!body) return;
-  const rows = figure.series.map((one) => {
+  const rows = visible(figure).map((one) => {
     const numbers = one.y.filter((value) => value !== null);
     const least = numbers.reduce((a, b) => Math.min(a, b), Infinity);
     const greatest = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -175,7 +188,7 @@ if (controls) {
     clearTimeout(timer);
     timer = setTimeout(reload, 120);
   });
-  document.addEventListener("themechange", () => figures.filter((figure) => figure.series).forEach(paint));
+  for (const name of ["themechange", "runschosen"]) document.addEventListener(name, () => figures.filter((figure) => figure.series).forEach(paint));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => figures.filter((figure) => figure.series).forEach(paint));
   addEventListener("resize", () => figures.forEach((figure) => {
     const box = figure.querySelector(".plot");

@@ -1,8 +1,9 @@
 // The compare page: what its charts show is kept in the address.
 import { contour, scatter } from "./scatter.js";
 import { parallel } from "./parallel.js";
+import { boxes } from "./boxes.js";
 import { colour } from "./chart.js";
-import { html, swatches } from "./plot.js";
+import { html, svg } from "./plot.js";
 
 const charts = document.getElementById("charts");
 const forms = Object.fromEntries([...document.querySelectorAll("form[data-chart]")].map((form) => [form.dataset.chart, form]));
@@ -10,20 +11,25 @@ const given = new URLSearchParams(location.search);
 // Of the address these say what is compared; all else is the charts' (these here, and charts.js').
 const OTHERS = ["runs", "run", "all", "name"];
 const ranges = new Map();
-let data;
+// Runs that no chart shows, by id.
+const hidden = new Set((given.get("hide") ?? "").split(",").filter(Boolean));
+let data; // all runs
+let shown; // those that aren't hidden
 
 const linkOf = charts.dataset.run ? (run) => charts.dataset.run.replace("RUN", encodeURIComponent(run.id)) : null;
-const named = (name) => data.columns.find((column) => column.name === name) ?? null;
+const named = (name) => shown.columns.find((column) => column.name === name) ?? null;
 
 /** The address, with what these charts show now. */
 function state() {
   const found = new URLSearchParams(location.search);
   found.delete("keep");
+  found.delete("hide");
   for (const form of Object.values(forms)) {
     for (const field of form.elements) found.delete(field.name);
     for (const [name, value] of new FormData(form)) if (value !== "") found.append(name, value);
   }
   for (const [name, [low, high]] of ranges) found.append("keep", `${low}:${high}:${name}`);
+  if (hidden.size) found.set("hide", [...hidden].join(","));
   return found;
 }
 
@@ -63,6 +69,7 @@ function defaults() {
     axis: [...params.slice(0, 6), ...metrics.slice(0, 2)].map(name),
     tint: [name(first)], sx: [name(numbers.find((c) => c !== first) ?? first)], sy: [name(first)], colour: [""],
     cx: [name(a)], cy: [name(b)], cz: [name(first)],
+    gx: [name(params.at(0) ?? data.columns.at(0))], gy: [name(first)],
   };
 }
 
@@ -86,11 +93,15 @@ function fill() {
 const drawers = {
   scatter(box, form) {
     const [x, y] = [named(form.sx.value), named(form.sy.value)];
-    if (x && y) scatter(box, { ...data, link: linkOf }, { x, y, colour: named(form.colour.value), xlog: form.xlog.checked && x.numeric, ylog: form.ylog.checked && y.numeric });
+    if (x && y) scatter(box, { ...shown, link: linkOf }, { x, y, colour: named(form.colour.value), xlog: form.xlog.checked && x.numeric, ylog: form.ylog.checked && y.numeric });
+  },
+  box(box, form) {
+    const [x, y] = [named(form.gx.value), named(form.gy.value)];
+    if (x && y) boxes(box, { ...shown, link: linkOf }, { x, y, ylog: form.gylog.checked });
   },
   contour(box, form) {
     const [x, y, z] = ["cx", "cy", "cz"].map((name) => named(form[name].value));
-    if (x && y && z) contour(box, { ...data, link: linkOf }, { x, y, z, xlog: form.cxlog.checked, ylog: form.cylog.checked });
+    if (x && y && z) contour(box, { ...shown, link: linkOf }, { x, y, z, xlog: form.cxlog.checked, ylog: form.cylog.checked });
   },
   parallel(box, form) {
     const columns = new FormData(form).getAll("axis").map(named).filter(Boolean);
@@ -101,7 +112,7 @@ const drawers = {
     };
     if (!columns.length) return box.replaceChildren(html("p", {}, "Choose some axes."));
     for (const name of ranges.keys()) if (!columns.some((column) => column.name === name)) ranges.delete(name);
-    parallel(box, { ...data, link: linkOf }, { columns, tint: named(form.tint.value), ranges, change });
+    parallel(box, { ...shown, link: linkOf }, { columns, tint: named(form.tint.value), ranges, change });
     box.append(rangeFields(columns, change));
   },
 };
@@ -134,9 +145,35 @@ function draw(name) {
   box.querySelectorAll(":scope > details").forEach((details, n) => { details.open = open[n] ?? false; });
 }
 
+/** What the charts show: all but the hidden runs, each of its own colour. */
+function pick() {
+  const kept = data.runs.map((run, n) => n).filter((n) => !hidden.has(data.runs[n].id));
+  shown = {
+    runs: kept.map((n) => ({ ...data.runs[n], place: n })),
+    columns: data.columns.map((column) => ({ ...column, values: kept.map((n) => column.values[n]) })),
+  };
+}
+
+/** The runs with their colours, each to be hidden or shown. */
+function choose() {
+  const list = document.getElementById("runs-legend");
+  list.replaceChildren(...data.runs.map((run, n) => {
+    const box = html("input", { type: "checkbox" });
+    box.checked = !hidden.has(run.id);
+    box.addEventListener("change", () => {
+      if (box.checked) hidden.delete(run.id); else hidden.add(run.id);
+      remember();
+      pick();
+      for (const name of Object.keys(forms)) draw(name);
+      document.dispatchEvent(new CustomEvent("runschosen"));
+    });
+    const mark = svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, svg("rect", { width: 12, height: 12, rx: 3, fill: colour(n) }));
+    return html("li", {}, html("label", {}, box, " ", mark, run.name));
+  }));
+}
+
 function drawAll() {
-  const legend = document.getElementById("runs-legend");
-  if (legend) legend.replaceChildren(...swatches(data.runs.map((run, n) => [run.name, colour(n)])).children);
+  choose();
   for (const name of Object.keys(forms)) draw(name);
 }
 
@@ -149,6 +186,7 @@ async function start() {
     column.kind = kind;
     column.title = rest.join(".") || kind;
   }
+  pick();
   fill();
   drawAll();
   for (const [name, form] of Object.entries(forms)) {

@@ -47,14 +47,14 @@ function powers(low, high) {
 
 /**
  * Where a column's values are between two pixels. ``at(value)`` is null for what has no place.
- * Texts stand in the order of the alphabet; numbers as they are, or by their logarithms.
+ * Texts stand in the order of ``column.names``, or of the alphabet; numbers as they are, or by their logarithms.
  */
 export function scale(column, from, to, { log = false, pad = 0 } = {}) {
   if (!column.numeric) {
-    const names = [...new Set(column.values.filter((v) => v !== null))].sort();
+    const names = column.names ?? [...new Set(column.values.filter((v) => v !== null))].sort();
     const place = (n) => from + ((n + 0.5) / Math.max(1, names.length)) * (to - from);
     const places = new Map(names.map((name, n) => [name, place(n)]));
-    return { at: (value) => places.get(value) ?? null, ticks: names.map((name) => [place(names.indexOf(name)), told(name)]), names };
+    return { at: (value) => places.get(value) ?? null, ticks: names.map((name, n) => [place(n), told(name)]), names };
   }
   const numbers = column.values.filter((v) => v !== null && (!log || v > 0));
   let low = Math.min(...numbers);
@@ -80,7 +80,10 @@ export function blend(part, dark = isDark()) {
 
 /** Colours by a column, and the legend that says what they mean. Without a column: a run's own. */
 export function colours(column, runs) {
-  if (!column) return { of: (n) => hue(n), legend: swatches(runs.map((run, n) => [run.name, hue(n)])) };
+  if (!column) {
+    const own = (n) => hue(runs[n].place ?? n);
+    return { of: own, legend: swatches(runs.map((run, n) => [run.name, own(n)])) };
+  }
   if (!column.numeric) {
     const names = [...new Set(column.values)].sort();
     const of = (n) => hue(names.indexOf(column.values[n]));
@@ -95,7 +98,7 @@ export function colours(column, runs) {
   return { of, legend: html("p", { class: "legend" }, `${column.title}: ${told(line.low)} `, bar, ` ${told(line.high)}`) };
 }
 
-export function swatches(pairs) {
+function swatches(pairs) {
   const list = html("ul", { class: "legend" });
   for (const [name, colour] of pairs.slice(0, 24)) {
     const mark = svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, svg("rect", { width: 12, height: 12, rx: 3, fill: colour }));

@@ -49,6 +49,43 @@ def _box(page: Any, name: str) -> Any:
     return page.locator(f"section[aria-labelledby={name}]")
 
 
+def test_runs_are_hidden_in_all_charts(serve: Serve, open_page: Open, runs: list[str]) -> None:
+    page = open_page(f"{serve()}/compare?runs={','.join(runs)}")
+    _until(page, READY)
+    marks = "[...document.querySelectorAll('section[aria-labelledby=scatter] a circle')]"
+    colour = page.evaluate(f"{marks}[3].getAttribute('fill')")
+    page.get_by_role("checkbox", name="r1").uncheck()
+    _until(page, f"{marks}.length === 4")
+    assert page.evaluate(f"{marks}[2].getAttribute('fill')") == colour  # r3 is its own still
+    assert f"hide={runs[1]}" in page.url
+    page.reload()
+    _until(page, f"{READY} && {marks}.length === 4")
+    figure = page.locator("figure[data-key=val_loss]")
+    figure.scroll_into_view_if_needed()
+    table = "document.querySelector('figure[data-key=val_loss] tbody').rows.length"
+    _until(page, f"{table} === 4")
+    page.get_by_role("checkbox", name="r1").check()
+    _until(page, f"{table} === 5")
+    for n in range(5):
+        page.get_by_role("checkbox", name=f"r{n}").uncheck()
+    _until(page, f"{table} === 0 && {marks}.length === 0")
+    assert "All its runs are hidden" in figure.inner_text()
+
+
+def test_boxes_show_how_a_metric_is_spread(serve: Serve, open_page: Open, runs: list[str]) -> None:
+    page = open_page(f"{serve()}/compare?runs={','.join(runs)}&gx=params.model&gy=metrics.loss")
+    _until(page, READY)
+    found = _box(page, "box").locator(".box-of-runs")
+    labels = [found.nth(n).get_attribute("aria-label") for n in range(found.count())]
+    assert labels == [
+        "a: 3 runs, least 0.1, quartiles 0.2, 0.3 and 0.4, greatest 0.5",
+        "b: 2 runs, least 0.2, quartiles 0.25, 0.3 and 0.35, greatest 0.4",
+    ]
+    page.select_option("select[name=gx]", "params.depth")
+    _until(page, "document.querySelectorAll('.box-of-runs').length === 5")
+    assert "gx=params.depth" in page.url
+
+
 def test_runs_are_selected_and_compared(serve: Serve, open_page: Open, runs: list[str]) -> None:
     page = open_page(f"{serve()}/runs")
     for n in (1, 3):
