@@ -53,7 +53,9 @@ def test_any_file_is_read_as_by_the_exact_reader(text: str) -> None:
     assert repr([list(map(float, column)) for column in columns]) == repr(wanted)
 
 
-@pytest.mark.parametrize("lines", ["1.5,2,3\n", "1,2\n3,4,5,6\n", "1,2,3,4,5,6\n7,8\n9\n", "1\n,2,3\n"])
+@pytest.mark.parametrize(
+    "lines", ["1.5,2,3\n", "1,2\n3,4,5,6\n", "1,2,3,4,5,6\n7,8\n9\n", "1\n,2,3\n"]
+)
 def test_lines_that_only_sum_up_are_refused(lines: str) -> None:
     with pytest.raises(CorruptData):
         history_columns(HISTORY_HEADER + lines.encode(), "x")
