@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,10 +34,21 @@ def verify(app: App, model: str, as_json: bool) -> int:
         app.out.json(_json(report))
     else:
         app.out.text(_text(report, app.out))
-        for hint in dict.fromkeys(tag.verification.hint for tag in report.tags):
+        for hint in dict.fromkeys(_hint(report, tag) for tag in report.tags):
             if hint:
                 app.out.note(f"hint: {one_line(hint)}")
     return errors.OK if report.good else errors.FOUND
+
+
+def _hint(report: Report, tag: Checked) -> str:
+    if tag.good or tag.verification.kind:
+        return tag.verification.hint
+    name = shlex.quote(f"{report.version.name}@v{report.version.version}")
+    model = shlex.quote(report.version.name)
+    return (
+        f"tags are signed where --sign or Git's tag.gpgSign says so; mlgit models register {name} "
+        f"{model} --sign makes a signed version of the same model"
+    )
 
 
 def _json(report: Report) -> dict[str, Any]:

@@ -54,7 +54,12 @@ def _writing(command: _F) -> _F:
     type=float,
     help="With --better-than: by how much at least; by default any improvement will do.",
 )
-@click.option("--lower-is-better", is_flag=True, help="With --better-than: less is better.")
+@click.option(
+    "--lower-is-better/--higher-is-better",
+    default=None,
+    help="With --better-than: which way the metric is good; by default as the configuration's "
+    "section metrics or its name says, and else that more is better.",
+)
 @click.option(
     "--require-tests",
     "tests",
@@ -189,12 +194,12 @@ def _guards(
     holder: str | None,
     metric: str | None,
     min_delta: float | None,
-    lower_is_better: bool,
+    lower_is_better: bool | None,
 ) -> Guards:
     from mlgit.registry.guards import BetterThan, Guards
 
     if holder is None:
-        if metric is not None or min_delta is not None or lower_is_better:
+        if metric is not None or min_delta is not None or lower_is_better is not None:
             raise click.UsageError(
                 "--metric, --min-delta and --lower-is-better are about --better-than: give it too",
                 ctx,
@@ -255,6 +260,8 @@ def _said(done: Promotion, dry_run: bool) -> str:
     if done.already:
         return f"V{version[1:]} is {target} already: nothing to do"
     before = f", where version {done.previous} was" if done.target.is_stage else ""
+    if done.beside:
+        before = f", where version {done.previous} stays, too (--archive-existing archives it)"
     before = before or f", which version {done.previous} was"
     if done.previous in (None, done.version):
         before = ""
@@ -262,4 +269,4 @@ def _said(done: Promotion, dry_run: bool) -> str:
         text = f"{version} is {target} no more"
     else:
         text = f"{version} is {target}{before}"
-    return f"Nothing was written; then {text}" if dry_run else f"V{text[1:]}"
+    return f"Nothing was written. It would be so: {text}" if dry_run else f"V{text[1:]}"

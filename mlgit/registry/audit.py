@@ -262,7 +262,9 @@ class _Model:
         yield from self._tests(event, subject, asked.tests, entries)
         for guards, _ in entries:
             asked += guards
-        for result in evaluate(subject, asked):
+        # A rule may leave open what its tag says: which way a metric is good.
+        results = {(r.guard, r.asks, *r.terms.items()): r for r in evaluate(subject, asked)}
+        for result in results.values():
             yield from _failed(event, [result])
             for _, entry in entries:
                 if _is_of(result, entry):

@@ -62,7 +62,7 @@ def version(number: object) -> int:
     except (TypeError, ValueError, OverflowError):
         raise InvalidParameterValue(
             f"Parameter 'version' must be an integer, got {number!r}",
-            hint="search_model_versions() lists the versions",
+            hint="mlgit models show NAME lists a model's versions",
         ) from None
 
 

@@ -18,6 +18,7 @@ from mlgit.registry import rows
 from mlgit.registry.lineage import trace
 from mlgit.registry.state import ModelState
 from mlgit.registry.targets import Target, target_named
+from mlgit.store.directions import declared_directions, direction
 from mlgit.store.filter_text import comparison_text, comparisons, field_text, node_text
 from mlgit.store.filters import Comparison, Node, parse_filter
 from mlgit.store.predicates import conjuncts
@@ -38,13 +39,14 @@ class BetterThan:
         holder: The stage or alias.
         metric: The metric.
         min_delta: How much better it must be at least; 0 asks for any improvement.
-        lower_is_better: Whether less is better.
+        lower_is_better: Whether less is better; None for what the team's configuration
+            (``metrics:``) or the metric's name says, and for more where they say nothing.
     """
 
     holder: str
     metric: str
     min_delta: float = 0.0
-    lower_is_better: bool = False
+    lower_is_better: bool | None = None
 
     def __post_init__(self) -> None:
         target_named(self.holder)
@@ -324,7 +326,8 @@ def figure_text(value: Any) -> str:
 def _better(subject: Subject, asked: BetterThan) -> Result:
     terms: dict[str, Any] = {"metric": asked.metric}
     terms |= {"min_delta": asked.min_delta} if asked.min_delta else {}
-    terms |= {"lower_is_better": True} if asked.lower_is_better else {}
+    lower = _lower_is_better(subject, asked)
+    terms |= {"lower_is_better": True} if lower else {}
     target = target_named(asked.holder)
     figures: dict[str, Any] = {}
 
@@ -345,13 +348,20 @@ def _better(subject: Subject, asked: BetterThan) -> Result:
         figures["held"] = held
     except MlgitException as error:
         return answer(False, error.message)
-    way = "lower" if asked.lower_is_better else "higher"
+    way = "lower" if lower else "higher"
     needs = f"at least {figure_text(asked.min_delta)} {way}" if asked.min_delta else way
     text = f"{has}, version {other.number} ({target}) has {figure_text(held)}"
-    gain = _gain(value, held, asked.lower_is_better)
+    gain = _gain(value, held, lower)
     if gain > 0 and gain >= Decimal(repr(asked.min_delta)):
         return answer(True, text)
     return answer(False, f"{text}, needs to be {needs}")
+
+
+def _lower_is_better(subject: Subject, asked: BetterThan) -> bool:
+    if asked.lower_is_better is not None:
+        return asked.lower_is_better
+    # Not by the run's own tags: who logged it mustn't turn the rule around.
+    return direction(asked.metric, {}, declared_directions(subject.store.repo)) == "min"
 
 
 def _metric(subject: Subject, name: str) -> float:

@@ -20,7 +20,7 @@ from mlgit.registry.guards import TESTS, Guards, Result, Subject, evaluate
 from mlgit.registry.proposal import Promotion, Proposal
 from mlgit.registry.rules import Rules
 from mlgit.registry.state import ModelState
-from mlgit.registry.targets import Target, held_before, target_named, targets_of
+from mlgit.registry.targets import Target, held_before, stage_meant, target_named, targets_of
 
 if TYPE_CHECKING:
     from mlgit.registry.registry import Registry
@@ -132,6 +132,17 @@ def _to(to: str, archive_existing: bool) -> Target:
     return target
 
 
+def _check_spelling(target: Target, state: ModelState) -> None:
+    stage = None if target.is_stage else stage_meant(target.name)
+    if stage is not None and state.holder(target.name) is None:
+        # Rules and CI of the stage that was meant would never hear of it.
+        raise InvalidParameterValue(
+            f"{target} is no stage, and no version of {state.name} has an alias of this name",
+            hint=f"did you mean {stage}? MlgitClient().set_registered_model_alias() makes an alias "
+            "that is called so",
+        )
+
+
 def _asked(proposal: Proposal, guards: Guards | None) -> Guards:
     asked = guards or Guards()
     for rule in proposal.rules:
@@ -152,6 +163,7 @@ def _looked_at(
     registry, target = proposal.registry, proposal.target
     state = registry.state(proposal.name)
     held = target.held(state)
+    _check_spelling(target, state)
     others = [v for v in target.within(state) if v.number != number]
     results = evaluate(Subject(registry, state, number), asked) + tests
     results += proposal.allowed(state, number, archive_existing and bool(others))
@@ -163,6 +175,7 @@ def _looked_at(
         held[0] if held else None,
         results,
         already=held is not None and held[0] == number and not (archive_existing and others),
+        beside=target.is_stage and not archive_existing,
     )
 
 

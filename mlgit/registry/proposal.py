@@ -34,6 +34,7 @@ class Promotion:
         guards: What was checked.
         tags: The names of the tags that were written, in order; none where nothing was.
         already: The version holds the target, and nothing is to be done.
+        beside: The version before stays in the stage, too.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Promotion:
     guards: list[Result] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     already: bool = False
+    beside: bool = False
 
     @property
     def refused(self) -> bool:

@@ -15,7 +15,7 @@ from mlgit.exceptions import CorruptData, MlgitException
 from mlgit.git import Repository
 from mlgit.registry.guards import BetterThan, Guards
 from mlgit.registry.tags import STAGES
-from mlgit.registry.targets import ARCHIVED, Target, target_named
+from mlgit.registry.targets import ARCHIVED, Target, stage_meant, target_named
 from mlgit.store import configfile
 
 SECTION = "promotion"
@@ -24,7 +24,6 @@ _PERSONS = ("who", "signed", "signers")
 _KEYS = ("require", "better_than", *_COMPARING, "tests", "clean", *_PERSONS)
 _PLACE = 'docs/format.md, "Configuration", says what may stand there'
 _WILD = frozenset("*?[")
-_MISSPELLED = 0.9  # "prodction", and not "preproduction"
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,8 @@ def _better(given: dict[str, Any], at: str) -> tuple[BetterThan, ...]:
         _fail(f"{at}.metric must name the metric that is compared, not {_kind(metric)}")
     if isinstance(delta, bool) or not isinstance(delta, (int, float)):
         _fail(f"{at}.min_delta must be a number, not {_kind(delta)}")
-    return (BetterThan(holder, metric, float(delta), _flag(given, "lower_is_better", at)),)
+    lower = _flag(given, "lower_is_better", at) if "lower_is_better" in given else None
+    return (BetterThan(holder, metric, float(delta), lower),)
 
 
 def _check_target(target: str, at: str) -> None:
@@ -186,12 +186,12 @@ def _check_target(target: str, at: str) -> None:
         found = target_named(target, new=True)
     except MlgitException as error:
         raise CorruptData(f"{at}: {error.message}", hint=error.hint or _PLACE) from error
-    close = difflib.get_close_matches(target.lower(), STAGES, 1, _MISSPELLED)
-    if not found.is_stage and close and target.isalpha():
+    stage = stage_meant(target)
+    if not found.is_stage and stage is not None:
         # As an alias nobody has it, and the stage that was meant would be free for all.
         _fail(
             f"{at} is no stage",
-            f"did you mean {close[0]!r}? A rule for an alias of this name is written as a pattern: "
+            f"did you mean {stage!r}? A rule for an alias of this name is written as a pattern: "
             f"'{target[:-1]}[{target[-1]}]'",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -215,7 +216,7 @@ def version_named(registry: Registry, name: str, which: str) -> ModelVersion:
     if not found:
         raise ResourceDoesNotExist(
             f"No versions of model with name '{name}' and stage '{which}' found",
-            hint="search_model_versions() lists the versions and their stages",
+            hint=f"mlgit models show {shlex.quote(name)} lists its versions and their stages",
         )
     return found[0]
 

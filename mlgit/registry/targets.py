@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from mlgit.registry.state import NO_STAGE, ModelState, Version, assignments
 from mlgit.registry.tags import ASSIGN, STAGES, Event
 from mlgit.store import spelling
 
+_MISSPELLED = 0.9  # "prodction", and not "preproduction"
 _HEIGHTS = ("Archived", "Staging", "Production")
 
 
@@ -84,6 +86,12 @@ def target_named(name: object, *, new: bool = False) -> Target:
             hint="mlgit demote takes a version out of its stage",
         )
     return Target(checks.new_alias(text) if new else checks.alias(text), False)
+
+
+def stage_meant(alias: str) -> str | None:
+    """The stage that an alias's name most likely is a misspelling of."""
+    close = difflib.get_close_matches(alias.lower(), STAGES, 1, _MISSPELLED)
+    return close[0] if close and alias.isalpha() else None
 
 
 def target_of(event: Event) -> Target:

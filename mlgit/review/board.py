@@ -9,8 +9,9 @@ from functools import partial
 from mlgit.exceptions import MlgitException
 from mlgit.git.commits import parse_commit
 from mlgit.review.branches import Base, Sides
-from mlgit.review.metrics import MetricChange, compare_metrics, declared_directions, last_values
+from mlgit.review.metrics import MetricChange, compare_metrics, last_values
 from mlgit.review.recorded import Recorded
+from mlgit.store.directions import declared_directions
 from mlgit.store.gitstore import GitStore
 from mlgit.store.record import Record
 

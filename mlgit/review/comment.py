@@ -18,9 +18,9 @@ from mlgit.review.curves import Curve
 from mlgit.review.links import Forge, changed_lines
 from mlgit.review.markdown import fenced, folded, literal, section, words
 from mlgit.review.mermaid import chart
-from mlgit.review.metrics import direction
 from mlgit.review.report import Check, Report
 from mlgit.review.show import code_line, data_table, facts, file_line, plural, tables
+from mlgit.store.directions import direction
 
 # What the hosts' comment fields take, in characters.
 LIMITS = {"github": 65_536, "gitlab": 1_000_000, "bitbucket": 32_768}

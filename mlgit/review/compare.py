@@ -15,7 +15,6 @@ from mlgit.review.curves import Curve, reduced
 from mlgit.review.metrics import (
     MetricChange,
     compare_metrics,
-    declared_directions,
     last_values,
 )
 from mlgit.review.modelparts import ModelChange, Side, compare_models
@@ -23,6 +22,7 @@ from mlgit.review.noise import noise
 from mlgit.review.recorded import Recorded
 from mlgit.review.revisions import Revision
 from mlgit.review.values import ValueChange, compare_values, persons_tags
+from mlgit.store.directions import declared_directions
 from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import SUFFIX, find_pointers
 from mlgit.store.record import Record

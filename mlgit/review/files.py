@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mlgit.git import Repository
 from mlgit.review.compare import RunComparison
-from mlgit.review.metrics import compare_metrics, declared_directions
+from mlgit.review.metrics import compare_metrics
 from mlgit.review.show import Table, tables
 from mlgit.review.values import compare_values
+from mlgit.store.directions import declared_directions
 from mlgit.store.record import parse_metrics, parse_params
 
 

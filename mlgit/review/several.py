@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mlgit.entities import Run
-from mlgit.review.metrics import direction
 from mlgit.review.values import persons_tags
+from mlgit.store.directions import direction
 
 KINDS = ("metrics", "params", "tags", "datasets")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def compare_several(
 
     Args:
         runs: The runs, one at least.
-        declared: The team's directions of metrics, from ``metrics.declared_directions``.
+        declared: The team's directions of metrics, from ``declared_directions``.
 
     Returns:
         The metrics, then params, tags that people set, and datasets; each kind by name.

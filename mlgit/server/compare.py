@@ -15,10 +15,10 @@ from flask.typing import ResponseReturnValue
 
 from mlgit.entities import Run, ViewType
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
-from mlgit.review.metrics import declared_directions
 from mlgit.review.several import KINDS, Line, compare_several
 from mlgit.server.site import store
 from mlgit.server.table import SYSTEM
+from mlgit.store.directions import declared_directions
 from mlgit.store.filter_tokens import quote
 
 pages = Blueprint("compare", __name__)

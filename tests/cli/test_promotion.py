@@ -86,7 +86,7 @@ def test_a_refusal_says_which_and_by_what(two: MlgitClient, run: Run, repo: Path
         "promote", NAME, "--to", "production", "--require", "metrics.accuracy > 0.5", "--dry-run"
     )
     assert done.stdout.endswith(
-        "Nothing was written; then version 2 of Ecommerce Model is in Production\n"
+        "Nothing was written. It would be so: version 2 of Ecommerce Model is in Production\n"
     )
     assert tags(repo) == before
 
@@ -243,3 +243,32 @@ def test_in_a_bare_repository(two: MlgitClient, run: Run, repo: Path, tmp_path: 
     done = run(*at, "promote", NAME, "--to", "y", "--require-tests", "true", code=4)
     assert "no worktree" in done.stderr
     assert run(*at, "registry", "check").stdout.endswith("no problems\n")
+
+
+def test_a_loss_is_better_when_it_is_lower(run, repo: Path) -> None:
+    for loss in (0.2, 0.4):
+        with mlgit.start_run():
+            mlgit.log_metric("val_loss", loss)
+            mlgit.pyfunc.log_model(
+                "model", python_model=str.upper, pip_requirements=[], registered_model_name="cancer"
+            )
+    run("promote", "cancer@1", "--to", "champion")
+    better = ["--better-than", "champion", "--metric", "val_loss", "--dry-run"]
+    refused = run("promote", "cancer@2", "--to", "next", *better, code=4).stderr
+    assert "val_loss is 0.4" in refused and "needs to be lower" in refused
+    run("promote", "cancer@2", "--to", "next", *better, "--higher-is-better")
+    (repo / ".mlgit").mkdir(exist_ok=True)
+    (repo / ".mlgit/config.yaml").write_text("format: 1\nmetrics: {val_loss: higher}\n")
+    run("promote", "cancer@2", "--to", "next", *better)
+
+
+@pytest.mark.parametrize("stage", ["productoin", "Stagng"])
+def test_a_misspelled_stage_is_no_alias(run, repo: Path, stage: str) -> None:
+    with mlgit.start_run():
+        mlgit.pyfunc.log_model(
+            "model", python_model=str.upper, pip_requirements=[], registered_model_name="cancer"
+        )
+    error = run("promote", "cancer", "--to", stage, code=2).stderr
+    assert "no stage" in error and "did you mean" in error
+    mlgit.MlgitClient().set_registered_model_alias("cancer", stage, 1)
+    run("promote", "cancer", "--to", stage)

@@ -16,10 +16,10 @@ from mlgit.entities import Metric
 from mlgit.exceptions import CorruptData
 from mlgit.review.compare import compare
 from mlgit.review.curves import reduced
-from mlgit.review.metrics import direction
 from mlgit.review.noise import group
 from mlgit.review.render import to_dict, to_text
 from mlgit.review.revisions import resolve
+from mlgit.store.directions import direction
 from mlgit.store.record import Point
 
 
