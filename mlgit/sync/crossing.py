@@ -10,27 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import Conflict, CorruptData, InvalidState, MlgitException
 from mlgit.git import Repository
 from mlgit.registry.locking import only_writer
-from mlgit.registry.replaying import (
-    Renumbered,
-    Replay,
-    Replayed,
-    Sides,
-    have_crossed,
-    numbers_of,
-    put_on_top,
-)
 from mlgit.registry.tags import TAGS, TagName, parse_name
 from mlgit.registry.text import REFS, commit_text, key_of, read_text, ref_of, renumber
-from mlgit.registry.writer import Signer
 from mlgit.store import configfile, pushed, spelling
 from mlgit.store.lineage import merge_base, stands_on
 from mlgit.store.timeform import now_ms
 from mlgit.sync.merging import merge_commits
 from mlgit.sync.threeway import Apart, Clash
+
+if TYPE_CHECKING:
+    from mlgit.registry.replaying import Renumbered, Replay, Replayed, Sides
+    from mlgit.registry.writer import Signer
 
 _ATTEMPTS = 5
 
@@ -207,7 +203,8 @@ class _Settling:
             if theirs.get(tag) != sha and (seen is None or self._is_own(tag, sha, seen))
         }
         kept = {tag: sha for tag, sha in here.items() if tag not in own}
-        return Sides(key, {**kept, **theirs}, own, here)
+        made: Sides = _replaying().Sides(key, {**kept, **theirs}, own, here)
+        return made
 
     def _is_own(self, tag: str, sha: str, seen: set[tuple[str, str]]) -> bool:
         """Whether a tag is this clone's to change: published nowhere, and one that says who made
@@ -222,10 +219,10 @@ class _Settling:
         found = []
         seen: set[tuple[str, str]] | None = None
         for key in sorted(self.keys):
-            if have_crossed(*_names(self._sides(key, None))):
+            if _replaying().have_crossed(*_names(self._sides(key, None))):
                 seen = pushed.seen(self.repo) if seen is None else seen
                 sides = self._sides(key, seen)
-                if have_crossed(*_names(sides)):
+                if _replaying().have_crossed(*_names(sides)):
                     found.append(sides)
         return found
 
@@ -233,12 +230,13 @@ class _Settling:
         """What would be told, from names alone."""
         for sides in self.crossed():
             model = self._name(sides.key)
-            numbers = numbers_of(*_names(sides))
+            numbers = _replaying().numbers_of(*_names(sides))
             if numbers and not self.policy.renumber:
                 self._hold(sides, numbers)
                 continue
             self.told.keys.add(sides.key)
-            self.told.renumbered += [Renumbered(model, old, new) for old, new in numbers.items()]
+            made = _replaying().Renumbered
+            self.told.renumbered += [made(model, old, new) for old, new in numbers.items()]
         return self.told
 
     # -- what becomes of them
@@ -248,7 +246,7 @@ class _Settling:
         sides_of = {sides.key: sides for sides in self.crossed()}
         moved: dict[tuple[str, int], int] = {}
         for key, sides in sides_of.items():
-            numbers = numbers_of(*_names(sides))
+            numbers = _replaying().numbers_of(*_names(sides))
             if numbers and not self.policy.renumber:
                 self._hold(sides, numbers)
                 continue
@@ -260,7 +258,7 @@ class _Settling:
             sides_of.pop(key, None)
         for sides in sides_of.values():
             try:
-                replay = put_on_top(self.repo, sides, moved, self.policy.sign)
+                replay = _replaying().put_on_top(self.repo, sides, moved, self.policy.sign)
             except InvalidState as error:  # a signature
                 self._hold_back(sides, error.message, error.hint)
                 continue
@@ -354,6 +352,13 @@ class _Settling:
             return read_text(self.repo, at).name if at else spelling.read(key)
         except MlgitException:
             return spelling.read(key)
+
+
+def _replaying() -> ModuleType:
+    # Imported when models are found that both sides changed: most have none.
+    from mlgit.registry import replaying
+
+    return replaying
 
 
 def _names(sides: Sides) -> tuple[list[TagName], list[TagName]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import InvalidParameterValue, ResourceAlreadyExists, ResourceDoesNotExist
 from mlgit.git import Repository
@@ -12,7 +13,6 @@ from mlgit.git.transport import clone as clone_repository
 from mlgit.git.transport import masked, transport
 from mlgit.objects import Entry
 from mlgit.objects.transfer import Transferred
-from mlgit.registry.writer import Signer
 from mlgit.store import names, pushed
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
@@ -22,6 +22,9 @@ from mlgit.sync import wanted
 from mlgit.sync.crossing import policy_of
 from mlgit.sync.incoming import SHARED, Incoming, bring, ours
 from mlgit.sync.push import Show, no_show
+
+if TYPE_CHECKING:
+    from mlgit.registry.writer import Signer
 
 
 @dataclass

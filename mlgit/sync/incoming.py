@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import Conflict, InvalidParameterValue, MlgitException
 from mlgit.git import Repository, check_ref_name
 from mlgit.git.transport import GitTransport
-from mlgit.registry.replaying import Renumbered, Replayed
 from mlgit.registry.text import ref_of
 from mlgit.store import journal, names
 from mlgit.store.archive_record import read_archive
@@ -20,6 +20,9 @@ from mlgit.sync import crossing
 from mlgit.sync.crossing import Crossings, HeldBack, Policy
 from mlgit.sync.merging import merge_commits
 from mlgit.sync.threeway import Apart, Clash
+
+if TYPE_CHECKING:
+    from mlgit.registry.replaying import Renumbered, Replayed
 
 REGISTRY = "refs/mlgit/registry/"
 # Of the tags, the registry's alone are ours.

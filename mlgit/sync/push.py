@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.transport import ERROR, OK, REJECTED, GitTransport, Result, Update, masked, transport
@@ -15,8 +16,6 @@ from mlgit.objects import Entry
 from mlgit.objects.notices import Watch
 from mlgit.objects.remote import RemoteObjects
 from mlgit.objects.transfer import Transferred
-from mlgit.registry.replaying import Renumbered, Replayed
-from mlgit.registry.writer import Signer
 from mlgit.store import names, placed, pushed
 from mlgit.store.archive_record import read_archive
 from mlgit.store.gitstore import GitStore
@@ -28,6 +27,10 @@ from mlgit.sync.crossing import HeldBack, Policy, key_of_ref, own_keys, policy_o
 from mlgit.sync.incoming import REGISTRY, SHARED, Incoming, bring, ours, shared_refs
 from mlgit.sync.refusals import Refusal, consequences, explained
 from mlgit.sync.threeway import Apart
+
+if TYPE_CHECKING:
+    from mlgit.registry.replaying import Renumbered, Replayed
+    from mlgit.registry.writer import Signer
 
 Progress = Callable[[int, int], None]
 Show = Callable[[str], AbstractContextManager[Progress]]

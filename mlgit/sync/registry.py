@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from mlgit.exceptions import Conflict, MlgitException, PermissionDenied, StorageError
 from mlgit.registry.index import RegistryIndex
-from mlgit.registry.writer import Signer
 from mlgit.store import spelling
 from mlgit.store.gitstore import GitStore
 from mlgit.store.registry_tags import TAGS
@@ -14,6 +14,9 @@ from mlgit.sync.crossing import key_of_ref, policy_of
 from mlgit.sync.incoming import REGISTRY
 from mlgit.sync.push import Push, Pushed, Show, no_show
 from mlgit.sync.remotes import default_remote
+
+if TYPE_CHECKING:
+    from mlgit.registry.writer import Signer
 
 
 def push_registry(
