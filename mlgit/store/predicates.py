@@ -196,17 +196,30 @@ def sort_key(term: OrderTerm, table: str) -> Sql:
     return join(", ", [value, Sql(f"EXISTS (SELECT 1 FROM {row.text}1) DESC", row.args)])
 
 
-def on_value(node: Node, order: OrderTerm, value: str) -> Sql:
-    """A condition on a run, given that ``value`` is the column that holds its sort key.
+def on_value(node: Node, order: OrderTerm, value: str) -> Sql | None:
+    """A comparison of the sort key itself, as a range of the index that is being read.
 
-    A comparison of the sort key itself becomes a range of the index that is being read.
+    Args:
+        node: A condition on a run; of any other kind there is none.
+        order: The leading sort key.
+        value: The column that holds it.
     """
     same = isinstance(node, Comparison) and (node.kind, node.key) == (order.kind, order.key)
     if not same or not isinstance(node, Comparison) or node.op.startswith("IS"):
-        return predicate(node, "runs")
-    if _value(node) == "+v.number":
-        return predicate(node, "runs")
-    return _test(value, node)
+        return None
+    return None if _value(node) == "+v.number" else _test(value, node)
+
+
+def not_listed(node: Node) -> Sql | None:
+    """That a run lacks a metric, param or tag, told from one list of those that have it.
+
+    Much faster than ``predicate`` where most runs are tested, and slower for a few.
+    """
+    if not isinstance(node, Comparison) or node.op != "IS NULL" or node.kind not in _TABLES:
+        return None
+    table = _TABLES[node.kind]
+    listed = f"SELECT v.run FROM {table} AS v INDEXED BY {table}_value WHERE v.key = ?"
+    return Sql(f"runs.id NOT IN ({listed})", (node.key,))
 
 
 def candidates(terms: Sequence[Node]) -> list[tuple[int, Sql]]:

@@ -278,7 +278,7 @@ def history_columns(data: bytes, name: str) -> tuple[Any, Any, Any]:
     kinds = [("step", np.int64), ("timestamp", np.int64), ("value", np.float64)]
     body = data[len(HISTORY_HEADER) :] if data.startswith(HISTORY_HEADER) else b""
     # NumPy takes more for white space and for line ends, and warns where there is no line.
-    if body.isascii() and b"\r" not in body and body.strip(b"\n"):
+    if body.isascii() and b"\r" not in body and body[:1] not in (b"", b"\n"):
         try:
             found = np.loadtxt(io.BytesIO(body), kinds, comments=None, delimiter=",", ndmin=1)
         except (ValueError, OverflowError):

@@ -30,6 +30,7 @@ from mlgit.store.predicates import (
     candidates,
     conjuncts,
     join,
+    not_listed,
     on_value,
     one_of,
     predicate,
@@ -89,17 +90,22 @@ class RunSearch:
         if not set(stages) >= _ALL_STAGES:
             scope.append(one_of("runs.lifecycle_stage", stages))
         self.scope = join(" AND ", scope or [Sql("1")])
-        tests = [predicate(term, "runs") for term in self.terms]
-        self.tests = together(" AND ", tests)
-        self.where = join(" AND ", [self.scope, self.tests])
         # One experiment and one stage: an index has just these runs, newest first.
         self.pinned = experiment_ids is not None and len(experiment_ids) == len(stages) == 1
         self.newest = "runs INDEXED BY " + ("runs_experiment" if self.pinned else "runs_newest")
+        found = candidates(self.terms)
+        # What sorts all runs, or leaves out many, tests as many.
+        is_long = not found and (offset > FIRST or self.lead() is None)
+        self.each = [
+            (is_long and not_listed(term)) or predicate(term, "runs") for term in self.terms
+        ]
+        self.tests = together(" AND ", self.each)
+        self.where = join(" AND ", [self.scope, self.tests])
         self.drivers: list[tuple[int, Sql]] = []
         if experiment_ids is not None:
             text = f"SELECT id AS run FROM runs INDEXED BY runs_experiment WHERE {self.scope.text}"
             self.drivers.append((1, Sql(text, self.scope.args)))
-        self.drivers += candidates(self.terms)[: DRIVERS - len(self.drivers)]
+        self.drivers += found[: DRIVERS - len(self.drivers)]
 
     def statement(self) -> Sql:
         """The whole statement."""
@@ -204,7 +210,10 @@ class RunSearch:
         way = "" if self.order[0].ascending else " DESC"
         terms = [lead.where, bound or Sql(f"{lead.column} IS NOT NULL"), self.scope]
         if lead.to_runs:
-            tests = [on_value(term, self.order[0], lead.column) for term in self.terms]
+            tests = [
+                on_value(term, self.order[0], lead.column) or test
+                for term, test in zip(self.terms, self.each)
+            ]
             own = [test for test in tests if test.text.startswith(lead.column)][:100]
             terms += [*own, together(" AND ", [test for test in tests if test not in own])]
         else:

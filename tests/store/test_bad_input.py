@@ -36,6 +36,7 @@ from mlgit.git import refs as refs_module
 from mlgit.store import experiment_record, journal, record, yamlform
 from mlgit.store.gitstore import GitStore
 from mlgit.store.journal import Writer
+from mlgit.store.schema import INDEX_VERSION
 
 Fresh = Callable[[Any], GitStore]
 Git = Callable[..., str]
@@ -473,7 +474,7 @@ def _bad_index(path: Path, kind: str) -> None:
     elif kind == "same version":
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE runs(x)")
-            connection.execute("PRAGMA user_version=1")
+            connection.execute(f"PRAGMA user_version={INDEX_VERSION}")
     elif kind == "empty":
         path.write_bytes(b"")
     elif kind == "text":

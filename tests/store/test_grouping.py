@@ -38,6 +38,8 @@ def test_groups_count_and_sum_up(store: GitStore) -> None:
     filtered = store.index.group_runs("model", "metrics.acc > 0.75")
     assert [(group.value, group.runs) for group in filtered] == [(None, 1), ("a", 1)]
     assert store.index.group_runs("model", experiment_ids=["12"]) == []
+    of_all = store.index.group_runs("model")
+    assert store.index.group_runs("model", experiment_ids=["12", "0"]) == of_all
     with pytest.raises(FilterError):
         store.index.group_runs("model", "metrics.acc >")
 
