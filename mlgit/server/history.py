@@ -12,10 +12,10 @@ from typing import Any
 from mlgit.metrics.reduction import KEPT, even_edges, kept_places
 from mlgit.store.gitstore import GitStore
 from mlgit.store.record import Record, history_columns
-from mlgit.store.runtree import RunTree
 
 AXES = ("step", "time", "relative")
-_REMEMBERED = 300
+_MOST_BYTES = 64 << 20
+_Columns = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,33 @@ class Shape:
 
 
 class Remembered:
-    """The series that were made last: a commit's never change."""
+    """What was made last, named by what it was made of: it never goes stale.
 
-    def __init__(self) -> None:
-        self._found: OrderedDict[tuple[object, ...], str] = OrderedDict()
+    Args:
+        most: How many bytes it may take.
+    """
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._most = most
+        self._taken = 0
+        self._found: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[object, ...]) -> str | None:
-        """What is remembered under a key."""
+    def get(self, key: tuple[object, ...]) -> Any:
+        """What is remembered under a key, or None."""
         with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-            return self._found.get(key)
+            if key not in self._found:
+                return None
+            self._found.move_to_end(key)
+            return self._found[key][0]
 
-    def put(self, key: tuple[object, ...], value: str) -> None:
-        """Remember it, and forget what wasn't asked for the longest."""
+    def put(self, key: tuple[object, ...], value: Any, size: int) -> None:
+        """Remember what takes so many bytes, and forget what wasn't asked for the longest."""
         with self._lock:
-            self._found[key] = value
-            while len(self._found) > _REMEMBERED:
-                self._found.popitem(last=False)
+            self._taken += size - self._found.pop(key, (None, 0))[1]
+            self._found[key] = (value, size)
+            while self._taken > self._most:
+                self._taken -= self._found.popitem(last=False)[1][1]
 
 
 def series(
@@ -78,27 +86,29 @@ def series(
     for key in keys:
         if key not in record.last:
             continue
-        settled = tree is not None and not record.points.get(key)
-        name = (tree.sha if tree else "", key, shape)
+        blob = tree.history_blob(key) if tree else None
+        name = (blob, record.run_id, record.run_name, record.start_time, key, shape)
+        # What isn't in a commit yet goes on.
+        settled = blob is not None and not record.points.get(key)
         found = known.get(name) if settled else None
         if found is None:
-            found = _one(record, tree, key, shape)
+            found = _one(record, key, _columns(store, record, key, blob, known), shape)
             if settled:
-                known.put(name, found)
+                known.put(name, found, len(found))
         yield found
 
 
-def _one(record: Record, tree: RunTree | None, key: str, shape: Shape) -> str:
+def _one(record: Record, key: str, columns: _Columns, shape: Shape) -> str:
     import numpy as np
 
-    steps, times, values = _columns(record, tree, key)
+    steps, times, values = columns
     if shape.axis == "step":
         x = steps
     else:
         # Seconds, which is what charts count time in.
         began = (record.start_time or 0) if shape.axis == "relative" else 0
         x = (times - began) / 1000
-    if x.size > 1 and (np.diff(x) < 0).any():
+    if (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
         x, values = x[order], values[order]
     smooth = _smoothed(values, shape.smoothing) if shape.smoothing else None
@@ -117,11 +127,19 @@ def _one(record: Record, tree: RunTree | None, key: str, shape: Shape) -> str:
     return json.dumps(found, separators=(",", ":"))
 
 
-def _columns(record: Record, tree: RunTree | None, key: str) -> tuple[Any, Any, Any]:
+def _columns(
+    store: GitStore, record: Record, key: str, blob: str | None, known: Remembered
+) -> _Columns:
     import numpy as np
 
-    data = tree.history_bytes(key) if tree else None
-    columns = history_columns(data, f"history of {key}") if data else (np.empty(0),) * 3
+    columns: _Columns = (np.empty(0),) * 3
+    if blob is not None:
+        found = known.get((blob,))
+        if found is None:
+            where = f"history of {key} of the run {record.run_id}"
+            found = history_columns(store.repo.objects.blob(blob), where)
+            known.put((blob,), found, sum(column.nbytes for column in found))
+        columns = found
     new = record.points.get(key)
     if not new:
         return columns
@@ -145,18 +163,11 @@ def _places(x: Any, values: Any, shape: Shape) -> list[int]:
 
 def _smoothed(values: Any, weight: float) -> Any:
     """The mean of all points so far, the last ones weighing most; what is no number is passed over."""
-    import math
-
     import numpy as np
+    import pandas as pd
 
-    made = np.empty(len(values))
-    mean, debt = 0.0, 1.0
-    for at, value in enumerate(values.tolist()):
-        if math.isfinite(value):
-            mean = weight * mean + (1 - weight) * value
-            debt *= weight
-        made[at] = mean / (1 - debt) if debt < 1 else math.nan
-    return made
+    finite = np.where(np.isfinite(values), values, np.nan)
+    return pd.Series(finite).ewm(alpha=1 - weight, ignore_na=True).mean().to_numpy()
 
 
 def _plain(values: Any) -> list[float | None]:

@@ -92,17 +92,19 @@ class RunTree:
         Raises:
             CorruptData: Its file can't be read.
         """
-        data = self.history_bytes(key)
-        return files.parse_history(data, self._name(f"history of {key}")) if data else []
+        sha = self.history_blob(key)
+        if sha is None:
+            return []
+        return files.parse_history(self.repo.objects.blob(sha), self._name(f"history of {key}"))
 
-    def history_bytes(self, key: str) -> bytes | None:
-        """A metric's history file, or None where there is none."""
+    def history_blob(self, key: str) -> str | None:
+        """The Git blob of a metric's history file, or None where there is none."""
         tree = self.entries.get("history")
         file = names.file_names(self.metric_names()).get(key)
         if tree is None or file is None:
             return None
         found = entry(self.repo.objects.tree(tree), f"{file}.csv".encode())
-        return self.repo.objects.blob(found[1]) if found else None
+        return found[1] if found else None
 
     def environment(self) -> dict[str, object]:
         """What the environment was; empty where it wasn't recorded."""
