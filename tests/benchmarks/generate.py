@@ -15,7 +15,7 @@ import os
 import random
 import subprocess
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlgit.git import Repository
@@ -145,6 +145,11 @@ def generate(folder: Path, count: int, points: int = 1, seed: int = 0) -> None:
         points: How many points each of a run's five metrics has.
         seed: Other seeds give other runs.
     """
+    add(folder, records(count, points, seed))
+
+
+def add(folder: Path, made: Iterable[Record]) -> None:
+    """Add runs to a repository that has a commit."""
     repo = Repository.open(str(folder))
     code = git(folder, "rev-parse", "HEAD", "HEAD^{tree}").split()
     pack = PackWriter(repo.objects.path)
@@ -154,7 +159,7 @@ def generate(folder: Path, count: int, points: int = 1, seed: int = 0) -> None:
         "blob", yamlform.dump({"format": FORMAT, "python": "3.11.7", "packages": packages})
     )
     refs = []
-    for record in records(count, points, seed):
+    for record in made:
         record.code_commit, record.code_tree = code
         record.source["commit"] = code[0]
         record.environment = environment
