@@ -275,17 +275,19 @@ def history_columns(data: bytes, name: str) -> tuple[Any, Any, Any]:
     """
     import numpy as np
 
-    kinds = [("step", np.int64), ("timestamp", np.int64), ("value", np.float64)]
+    # Before 2.4 NumPy takes 1.5 for an integer: there integers are read as text first.
+    integer = np.int64 if np.lib.NumpyVersion(np.__version__) >= "2.4.0" else "S40"
+    kinds = [("step", integer), ("timestamp", integer), ("value", np.float64)]
     body = data[len(HISTORY_HEADER) :] if data.startswith(HISTORY_HEADER) else b""
     # NumPy takes more for white space and for line ends, and warns where there is no line.
     if body.isascii() and b"\r" not in body and body[:1] not in (b"", b"\n"):
         try:
             found = np.loadtxt(io.BytesIO(body), kinds, comments=None, delimiter=",", ndmin=1)
+            # Arrays of their own: quicker to go through than every third number.
+            steps, times = (found[kind].astype(np.int64) for kind in ("step", "timestamp"))
+            return steps, times, found["value"].copy()
         except (ValueError, OverflowError):
             pass
-        else:
-            # Arrays of their own: quicker to go through than every third number.
-            return tuple(np.ascontiguousarray(found[kind]) for kind, _ in kinds)  # type: ignore[return-value]
     points = parse_history(data, name)
     columns = np.array([tuple(map(float, point)) for point in points]).reshape(-1, 3)
     return columns[:, 0], columns[:, 1], columns[:, 2]
