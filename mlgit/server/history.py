@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlgit.metrics.reduction import KEPT, even_edges, kept_places
+from mlgit.metrics.smoothing import smoothed
 from mlgit.store.gitstore import GitStore
 from mlgit.store.record import Record, history_columns
 
@@ -111,7 +112,7 @@ def _one(record: Record, key: str, columns: _Columns, shape: Shape) -> str:
     if (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
         x, values = x[order], values[order]
-    smooth = _smoothed(values, shape.smoothing) if shape.smoothing else None
+    smooth = smoothed(values, shape.smoothing) if shape.smoothing else None
     places = _places(x, values, shape)
     found: dict[str, Any] = {
         "run": record.run_id,
@@ -159,15 +160,6 @@ def _places(x: Any, values: Any, shape: Shape) -> list[int]:
     least = max(float(x[np.searchsorted(x, 0, "right")]), 1e-3)
     bounds = np.geomspace(least, float(x[-1]), parts) if x[-1] > least else [least]
     return kept_places(values, [0, *np.searchsorted(x, bounds[1:-1]).tolist(), count])
-
-
-def _smoothed(values: Any, weight: float) -> Any:
-    """The mean of all points so far, the last ones weighing most; what is no number is passed over."""
-    import numpy as np
-    import pandas as pd
-
-    finite = np.where(np.isfinite(values), values, np.nan)
-    return pd.Series(finite).ewm(alpha=1 - weight, ignore_na=True).mean().to_numpy()
 
 
 def _plain(values: Any) -> list[float | None]:

@@ -78,7 +78,7 @@ class Server:
     def run(self) -> None:
         """Answer until the process is interrupted."""
         # What the first chart needs is loaded while nobody waits for it.
-        threading.Thread(target=importlib.import_module, args=("pandas",), daemon=True).start()
+        threading.Thread(target=importlib.import_module, args=("numpy",), daemon=True).start()
         try:
             self._server.run()
         finally:
