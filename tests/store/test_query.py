@@ -249,6 +249,26 @@ def test_every_strategy_agrees_with_the_evaluator(
     assert found == expected
 
 
+@pytest.mark.parametrize("ids", [None, ["0"]])
+@pytest.mark.parametrize(
+    ("text", "order", "offset"),
+    [
+        ("status = 'FAILED'", [], 0),
+        ("user_id != 'u'", [], 0),
+        ("tags.parent IS NULL", [], 90_000),
+        ("tags.parent IS NULL", ["status ASC"], 0),
+    ],
+)
+def test_going_through_all_runs_reads_one_index_and_looks_nothing_up(
+    ids: list[str] | None, text: str, order: list[str], offset: int
+) -> None:
+    query = runs_query(text, order, ids, limit=100, offset=offset)
+    plan = [row[3] for row in database([]).execute(f"EXPLAIN QUERY PLAN {query.sql}", query.args)]
+    of_runs = [step for step in plan if " runs " in step and "PRIMARY KEY" not in step]
+    assert of_runs and all("COVERING INDEX runs_" in step for step in of_runs), plan
+    assert not any("CORRELATED" in step for step in plan), plan
+
+
 def test_a_missing_key_never_matches_but_its_negation_does() -> None:
     connection = database([run(1, param={"a": "x"}), run(2, param={"a": "y"}), run(3)])
     assert rows(connection, "params.a != 'x'") == [2]
