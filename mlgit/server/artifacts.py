@@ -8,23 +8,35 @@ attachments, and HTML is shown in a frame that its own policy gives an origin of
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from urllib.parse import unquote
 
-from flask import Blueprint, Response, abort, render_template, request, send_file
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    render_template,
+    request,
+    send_file,
+    stream_with_context,
+)
 from flask.typing import ResponseReturnValue
 
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.objects import Entry
-from mlgit.server.preview import IMAGES, Preview, preview
+from mlgit.objects.tree import walk
+from mlgit.server.preview import IMAGES, MEDIA, Preview, preview
 from mlgit.server.shown_run import ShownRun, shown_run
 from mlgit.server.site import store
+from mlgit.server.zipped import zipped
 from mlgit.store.absent import bring
 
 pages = Blueprint("artifacts", __name__)
 _MOST_ENTRIES = 1000
 _MOST_IMAGES = 24
 _IMAGE_BYTES = 8 << 20
+_MOST_ZIPPED = 10_000
 FILE_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 # A page of its own: no scripts, no network, no origin that anything else has.
 _STILL = (
@@ -68,7 +80,8 @@ def file(run_id: str, path: str) -> Response:
     """A file's bytes, verified, as an attachment."""
     entry = _file(shown_run(run_id), path)
     name = posixpath.basename(path)
-    kind = IMAGES.get(posixpath.splitext(name)[1].lower(), "application/octet-stream")
+    suffix = posixpath.splitext(name)[1].lower()
+    kind = (IMAGES | MEDIA).get(suffix, "application/octet-stream")
     response = send_file(
         _place(entry),
         mimetype=kind,
@@ -79,6 +92,38 @@ def file(run_id: str, path: str) -> Response:
     )
     response.headers["Content-Security-Policy"] = FILE_POLICY
     return response
+
+
+@pages.get("/runs/<run_id>/zip/")
+@pages.get("/runs/<run_id>/zip/<path:path>")
+def folder(run_id: str, path: str = "") -> Response:
+    """A folder, with all that is below it, as a ZIP archive."""
+    run = shown_run(run_id)
+    found = _find(run, path)
+    if isinstance(found, Entry):
+        raise InvalidParameterValue(f"The artifact {path[:200]} is a file, not a folder")
+    files = list(islice(walk(store().objects, found), _MOST_ZIPPED + 1))
+    command = f"mlgit artifacts download {run.id[:8]} writes folders of any size"
+    if len(files) > _MOST_ZIPPED:
+        raise InvalidParameterValue(
+            f"More than {_MOST_ZIPPED} files aren't sent as one archive", hint=command
+        )
+    missing = [name for name, entry in files if not store().objects.has(entry.sha256)]
+    if missing:
+        raise ResourceDoesNotExist(
+            f"{len(missing)} of {len(files)} files aren't in this clone, such as {missing[0]}",
+            hint=f"mlgit fetch --artifacts brings them; {command}",
+        )
+    response = Response(stream_with_context(zipped(_placed(files))), mimetype="application/zip")
+    name = _header_safe(posixpath.basename(path.strip("/")) or run.name).replace("/", "_")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{_latin(name)}.zip")
+    response.headers["Content-Security-Policy"] = FILE_POLICY
+    return response
+
+
+def _placed(files: Sequence[tuple[str, Entry]]) -> Iterator[tuple[str, Entry, str]]:
+    for name, entry in files:
+        yield name, entry, _place(entry)
 
 
 @pages.get("/runs/<run_id>/frame/<path:path>")
@@ -145,6 +190,11 @@ def _place(entry: Entry) -> str:
 
 def _header_safe(name: str) -> str:
     return "".join(c if c.isprintable() and c not in '"\\' else "_" for c in name) or "file"
+
+
+def _latin(name: str) -> str:
+    """A name as a header can hold it."""
+    return name.encode("ascii", "replace").decode().replace("?", "_")
 
 
 def _images(listed: Sequence[tuple[str, Entry]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What can be shown of a file: an image, a table, text, JSON, Markdown, or HTML in a frame."""
+"""What can be shown of a file: an image, sound, a film, a table, text, JSON, Markdown, or HTML in a frame."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ IMAGES = {
     ".webp": "image/webp",
     ".svg": "image/svg+xml",
 }
+# What browsers play.
+MEDIA = {
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".ogv": "video/ogg",
+}
 _TABLES = {".csv": ",", ".tsv": "\t"}
 MOST_BYTES = 512 * 1024
 _MOST_ROWS = 500
@@ -37,7 +49,7 @@ class Preview:
     """A file, as far as it is shown.
 
     Attributes:
-        kind: "image", "table", "text", "markdown", "html", "binary" or "absent".
+        kind: "image", "audio", "video", "table", "text", "markdown", "html", "binary" or "absent".
         text: Of text.
         html: Of Markdown: safe markup.
         rows: Of a table, the head first.
@@ -73,6 +85,8 @@ def preview(store: GitStore, path: str, entry: Entry) -> Preview:
         return Preview("absent")
     if suffix in IMAGES:
         return Preview("image")
+    if suffix in MEDIA:
+        return Preview(MEDIA[suffix].partition("/")[0])
     if suffix in (".html", ".htm"):
         return Preview("html")
     if not objects.is_whole(entry.sha256) and not objects.verify(entry.sha256):

@@ -22,8 +22,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 # Hold nothing of the repository: they are what it takes to be let in.
 _OPEN = ("static", "login.form", "login.enter")
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,

@@ -179,7 +179,7 @@ def test_traversal_out_of_the_artifacts_and_the_code(
     client: FlaskClient, make_run: Callable[..., str], path: str
 ) -> None:
     run = make_run(artifacts={"a.txt": b"a"})
-    for page in ("file", "artifacts", "frame", "code"):
+    for page in ("file", "artifacts", "frame", "code", "zip"):
         answer = client.get(f"/runs/{run}/{page}/{path}", follow_redirects=True)
         assert "root:" not in answer.text
         # "." and ".." at the end may lead to a folder's own page, as in every browser.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import math
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from mlgit.entities import Metric
+from mlgit.exceptions import CorruptData
 from mlgit.store.gitstore import GitStore
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
@@ -159,6 +162,55 @@ def test_artifacts_are_listed_previewed_and_downloaded(
         assert answer.data == data
         assert answer.headers["Content-Disposition"].startswith("attachment")
     assert client.get(f"/runs/{run}/file/plots").status_code == 400
+
+
+def test_folders_are_downloaded_as_zip(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    files = {"a.txt": b"a", "d/b.bin": b"\0" * 600_000, "d/e/ü.txt": b"u", "d/x:y": b"x"}
+    run = make_run("böx/1", artifacts=files)
+
+    def members(path: str) -> dict[str, bytes]:
+        answer = client.get(f"/runs/{run}/zip/{path}")
+        assert answer.status_code == 200 and answer.mimetype == "application/zip"
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+            assert archive.testzip() is None
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    assert f'href="/runs/{run}/zip/d"' in client.get(f"/runs/{run}/artifacts/d").text
+    assert members("") == {name.replace(":", "_"): data for name, data in files.items()}
+    assert members("d/e") == {"ü.txt": b"u"}
+    assert client.get(f"/runs/{run}/zip/a.txt").status_code == 400
+    assert client.get(f"/runs/{run}/zip/nothing").status_code == 404
+    entry = store.artifact(run, "d/e/ü.txt")
+    os.unlink(store.objects.path(entry.sha256))  # type: ignore[union-attr]
+    answer = client.get(f"/runs/{run}/zip/")
+    assert answer.status_code == 404 and "1 of 4 files" in answer.text
+
+
+def test_a_zip_of_a_damaged_file_has_no_end(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    run = make_run(artifacts={"a.txt": b"whole", "b.txt": b"right"})
+    place = Path(store.objects.path(store.artifact(run, "b.txt").sha256))  # type: ignore[union-attr]
+    place.chmod(0o644)
+    place.write_bytes(b"WRONG")
+    sent = b""
+    with pytest.raises(CorruptData):
+        for part in client.get(f"/runs/{run}/zip/").iter_encoded():
+            sent += part
+    assert b"WRONG" not in sent and not zipfile.is_zipfile(io.BytesIO(sent))
+
+
+def test_sound_and_film_are_played(client: FlaskClient, make_run: Callable[..., str]) -> None:
+    run = make_run(artifacts={"say.wav": b"RIFF" * 100, "go.MP4": b"film"})
+    for name, tag, kind in (("say.wav", "audio", "audio/wav"), ("go.MP4", "video", "video/mp4")):
+        page = client.get(f"/runs/{run}/artifacts/{name}")
+        assert f'<{tag} controls preload="metadata" src="/runs/{run}/file/{name}"' in page.text
+        assert "media-src 'self'" in page.headers["Content-Security-Policy"]
+        part = client.get(f"/runs/{run}/file/{name}", headers={"Range": "bytes=0-3"})
+        assert (part.status_code, len(part.data), part.mimetype) == (206, 4, kind)
 
 
 def test_missing_artifacts_say_so(
