@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from mlgit.entities import LifecycleStage
 from mlgit.exceptions import InvalidParameterValue
+from mlgit.server.describing import tag_sent, written
 from mlgit.server.protection import is_local_path
 from mlgit.server.runs import STARRED
 from mlgit.server.shown_run import NOTE, ShownRun, shown_run
@@ -31,7 +32,7 @@ def star(run_id: str) -> ResponseReturnValue:
 def note(run_id: str) -> ResponseReturnValue:
     """Write the run's note."""
     run = shown_run(run_id)
-    store().runs.set_tag(run.id, NOTE, request.form.get("note", "").replace("\r\n", "\n"))
+    store().runs.set_tag(run.id, NOTE, written())
     return _back(run.id)
 
 
@@ -50,11 +51,8 @@ def name(run_id: str) -> ResponseReturnValue:
 def tag(run_id: str) -> ResponseReturnValue:
     """Set a tag; remove it where no value is given."""
     run = shown_run(run_id)
-    key, value = request.form.get("key", "").strip(), request.form.get("value", "")
-    if value:
-        store().runs.set_tag(run.id, key, value)
-    else:
-        store().runs.delete_tag(run.id, key)
+    key, value = tag_sent()
+    _tag(run, key, value, missing_ok=False)
     return _back(run.id)
 
 
@@ -68,17 +66,26 @@ def stage(run_id: str) -> ResponseReturnValue:
 
 @pages.post("/selection/<action>")
 def selection(action: str) -> ResponseReturnValue:
-    """Star, delete or restore the runs that are selected in a table."""
+    """Star, tag, delete or restore the runs that are selected in a table."""
     found = [shown_run(run_id) for run_id in request.form.getlist("run")[:_MOST_SELECTED]]
-    if action not in ("star", "delete", "restore"):
+    if action not in ("star", "tag", "delete", "restore"):
         raise InvalidParameterValue(f"There is nothing called {action[:40]!r} to do with runs")
+    key, value = tag_sent() if action == "tag" else (STARRED, "true")
     for run in found:
-        if action == "star" and not run.is_deleted:
-            store().runs.set_tag(run.id, STARRED, "true")
-        elif action != "star" and run.is_deleted == (action == "restore"):
+        if action in ("star", "tag") and not run.is_deleted:
+            _tag(run, key, value)
+        elif action in ("delete", "restore") and run.is_deleted == (action == "restore"):
             _turn(run)
     wanted = request.args.get("next", "")
     return redirect(wanted if is_local_path(wanted) else url_for("runs.index"), 303)
+
+
+def _tag(run: ShownRun, key: str, value: str, *, missing_ok: bool = True) -> None:
+    """Set a run's tag; remove it where the value is empty."""
+    if value:
+        store().runs.set_tag(run.id, key, value)
+    elif not missing_ok or key in run.run.data.tags:
+        store().runs.delete_tag(run.id, key)
 
 
 def _turn(run: ShownRun) -> None:

@@ -23,6 +23,7 @@ from mlgit.registry.registry import Registry
 from mlgit.registry.sources import place_of
 from mlgit.registry.state import ModelState
 from mlgit.registry.targets import ARCHIVED, Target, held_before, targets_of
+from mlgit.server.markdown import to_html
 from mlgit.server.registered import registry
 from mlgit.server.site import store
 from mlgit.server.table import number_in
@@ -92,6 +93,7 @@ def index(name: str) -> ResponseReturnValue:
         url=lambda **changed: _url(name, {"texts": texts, "page": page}, changed),
         left_out=_left_out(models, state.key),
         tags=shown_tags(found),
+        about=to_html(found.description or ""),
     )
 
 

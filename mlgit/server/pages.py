@@ -40,6 +40,7 @@ PAGES = (
     Row("live"),
     Row("keys"),
     Row("changes"),
+    Row("describing"),
     Row("models", "Models", "models.index"),
     Row("model"),
     Row("version"),

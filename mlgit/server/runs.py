@@ -19,10 +19,12 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from mlgit.entities import LifecycleStage, Run, ViewType
-from mlgit.exceptions import FilterError
+from mlgit.entities import Experiment, LifecycleStage, Run, ViewType
+from mlgit.exceptions import FilterError, MlgitException
 from mlgit.server.experiments import VIEWS
+from mlgit.server.markdown import to_html
 from mlgit.server.nesting import IS_ROOT, Row, below_filter, with_nested
+from mlgit.server.shown_run import NOTE
 from mlgit.server.site import store
 from mlgit.server.table import ATTRIBUTES, SIZES, Column, State, column_named, columns_of, state_of
 from mlgit.store.filter_tokens import field, quote
@@ -81,6 +83,7 @@ def _page(state: State) -> ResponseReturnValue:
     except FilterError as error:
         problem = _problem(error, state)
     runs = [row.run for row in rows]
+    experiment = _experiment(state)
     body = render_template(
         "runs.html",
         state=state,
@@ -100,8 +103,20 @@ def _page(state: State) -> ResponseReturnValue:
         narrowed=lambda group: _narrowed(state, group),
         any_runs=bool(rows) or bool(store().index.count_runs()),
         starred=STARRED,
+        experiment=experiment,
+        about=to_html(experiment.tags.get(NOTE, "")) if experiment else "",
     )
     return make_response(body, 400 if problem else 200)
+
+
+def _experiment(state: State) -> Experiment | None:
+    """The experiment whose runs are shown, if it is one alone."""
+    if len(state.experiments) != 1:
+        return None
+    try:
+        return store().experiments.get(state.experiments[0])
+    except MlgitException:
+        return None  # an address may name any: it has no runs
 
 
 def _search(state: State, text: str, limit: int, offset: int = 0) -> tuple[list[Run], bool]:

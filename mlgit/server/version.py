@@ -25,6 +25,7 @@ from mlgit.registry.sources import place_of
 from mlgit.registry.state import ModelState
 from mlgit.registry.targets import Target, targets_of
 from mlgit.server.lineage import draw
+from mlgit.server.markdown import to_html
 from mlgit.server.model import checked, runs_of, shown_tags
 from mlgit.server.registered import registry
 from mlgit.server.site import store
@@ -102,6 +103,7 @@ def index(name: str, number: str) -> ResponseReturnValue:
         name=name,
         this=version,
         tags=shown_tags(version),
+        about=to_html(version.description or ""),
         held=held,
         targets=targets_to_offer(state, held),
         run=run,

@@ -17,9 +17,11 @@ from mlgit.exceptions import InvalidParameterValue
 from mlgit.server.options import options_for
 from mlgit.server.protection import is_local_path
 from mlgit.store.gitstore import GitStore
+from mlgit.store.names import EXPERIMENTS
 
 TOKEN = "a-token-of-enough-letters"
 HTML = {"Accept": "text/html"}
+OURS = {"Origin": "http://localhost"}
 
 Open = Callable[..., FlaskClient]
 Csrf = Callable[[FlaskClient], str]
@@ -219,9 +221,12 @@ def test_traversal_and_injection_by_a_run_id(client: FlaskClient, run_id: str) -
 
 # -- cross-site requests
 
-WRITES = tuple(
-    f"/runs/<run_id>/{name}" for name in ("star", "note", "name", "tags", "stage", "bring/a.txt")
-) + ("/selection/star", "/selection/delete", "/selection/restore")
+WRITES = (
+    *(f"/runs/<run_id>/{n}" for n in ("star", "note", "name", "tags", "stage", "bring/a.txt")),
+    *(f"/selection/{action}" for action in ("star", "tag", "delete", "restore")),
+    *(f"/experiments/<experiment_id>/{name}" for name in ("name", "note", "tags", "stage")),
+    "/api/markdown",
+)
 
 
 def test_every_write_is_known_to_these_tests(client: FlaskClient) -> None:
@@ -233,17 +238,23 @@ def test_every_write_is_known_to_these_tests(client: FlaskClient) -> None:
 
 
 def _states(store: GitStore, run: str) -> object:
-    return store.runs.find_ref(run)
+    experiment = store.runs.record(run).experiment_id
+    return store.runs.find_ref(run), store.repo.refs.read(f"{EXPERIMENTS}{experiment}")
+
+
+def _path(name: str, store: GitStore, run: str) -> str:
+    experiment = store.runs.record(run).experiment_id
+    return name.replace("<run_id>", run).replace("<experiment_id>", experiment)
 
 
 @pytest.mark.parametrize("name", WRITES)
 def test_nothing_is_written_unless_it_was_allowed(
     open_app: Open, csrf: Csrf, store: GitStore, make_run: Callable[..., str], name: str
 ) -> None:
-    run = make_run(artifacts={"a.txt": b"a"})
+    run = make_run(artifacts={"a.txt": b"a"}, experiment=store.experiments.create("e"))
     before = _states(store, run)
     client = open_app()
-    path = name.replace("<run_id>", run)
+    path = _path(name, store, run)
     data = {
         "csrf": csrf(client),
         "name": "other",
@@ -264,9 +275,9 @@ def test_nothing_is_written_unless_it_was_allowed(
 def test_csrf_from_another_site_changes_nothing(
     open_app: Open, csrf: Csrf, store: GitStore, make_run: Callable[..., str], name: str
 ) -> None:
-    run = make_run(artifacts={"a.txt": b"a"})
+    run = make_run(artifacts={"a.txt": b"a"}, experiment=store.experiments.create("e"))
     before = _states(store, run)
-    path = name.replace("<run_id>", run)
+    path = _path(name, store, run)
     client = open_app(allow_write=True)
     token = csrf(client)
     ours = {"Origin": "http://localhost"}
@@ -318,8 +329,52 @@ def test_a_form_of_ours_writes(
     send("stage")
     send("star")
     send("tags", key="k")
+    assert (
+        client.post(
+            f"/runs/{run}/tags", data={"csrf": token[1], "value": "v"}, headers=OURS
+        ).status_code
+        == 400
+    )
     assert "k" not in store.runs.record(run).tags
     assert "mlgit.starred" not in store.runs.record(run).tags
+
+
+def test_an_experiment_is_described_tagged_renamed_and_deleted(
+    open_app: Open, csrf: Csrf, store: GitStore
+) -> None:
+    experiment = store.experiments.create("before")
+    client = open_app(allow_write=True)
+    token = csrf(client)
+
+    def send(what: str, **data: str) -> str:
+        path = f"/experiments/{experiment}/{what}"
+        answer = client.post(path, data={"csrf": token, **data}, headers=OURS)
+        assert answer.status_code == 303 and answer.location == f"/experiments/{experiment}"
+        return client.get(answer.location).text
+
+    assert "<strong>why</strong>" in send("note", note="**why**\r\n\r\n- one")
+    assert "team: vision" in send("tags", key="team", value="vision")
+    assert "<title>after" in send("name", name="after")
+    assert "This experiment is deleted" in send("stage")
+    assert "This experiment is deleted" not in send("stage")
+    assert "team: vision" not in send("tags", key="team")
+    assert store.experiments.get(experiment).tags == {"mlflow.note.content": "**why**\n\n- one"}
+    for what, data in (("name", {"name": " "}), ("tags", {"value": "v"}), ("tags", {"key": "no"})):
+        answer = client.post(
+            f"/experiments/{experiment}/{what}", data={"csrf": token, **data}, headers=OURS
+        )
+        assert answer.status_code in (400, 404), what
+    assert "/note" not in open_app().get(f"/experiments/{experiment}").text
+
+
+def test_a_preview_is_what_the_note_will_be(open_app: Open, csrf: Csrf) -> None:
+    client = open_app(allow_write=True)
+    for payload in [*PAYLOADS, "**bold**"]:
+        data = {"csrf": csrf(client), "note": payload}
+        answer = client.post("/api/markdown", data=data, headers=OURS)
+        assert answer.mimetype == "application/json"
+        check(answer.json["html"], payload)
+    assert answer.json["html"] == "<p><strong>bold</strong></p>"
 
 
 # -- stored markup

@@ -34,12 +34,26 @@ FORMS = {
     "rollback": {"target": "champion", "previous": "2", "version": "1"},
     "versions/2/try": {"type": "json", "input": "{}"},
 }
+# Texts: their forms are on the pages that they are about.
+TEXTS = {
+    "note": {"note": "**new**"},
+    "tags": {"key": "team", "value": "vision"},
+    "versions/2/note": {"note": "**new**"},
+    "versions/2/tags": {"key": "team", "value": "vision"},
+}
+WRITES = {**FORMS, **TEXTS}
 
 
 @pytest.fixture
 def tags(git: Git, repo_dir: Path) -> Callable[[], list[str]]:
     """The repository's tags as Git lists them."""
     return lambda: git(repo_dir, "tag", "--sort=taggerdate").split("\n")
+
+
+@pytest.fixture
+def refs(git: Git, repo_dir: Path) -> Callable[[], str]:
+    """All refs and what they name: tags, and the texts of models."""
+    return lambda: git(repo_dir, "for-each-ref")
 
 
 @pytest.fixture
@@ -80,26 +94,26 @@ def test_every_write_is_known_to_these_tests(client: FlaskClient) -> None:
         for rule in client.application.url_map.iter_rules()
         if rule.methods - {"GET", "HEAD", "OPTIONS"} and rule.rule.startswith("/models/")
     }
-    shapes = {f"/models/<model:name>/{re.sub('[12]', '<number>', form)}" for form in FORMS}
+    shapes = {f"/models/<model:name>/{re.sub('[12]', '<number>', form)}" for form in WRITES}
     assert found == shapes
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", WRITES)
 def test_nothing_is_written_unless_it_was_allowed(
-    open_app: Open, csrf: Csrf, fraud: GitStore, tags: Callable[[], list[str]], form: str
+    open_app: Open, csrf: Csrf, fraud: GitStore, refs: Callable[[], str], form: str
 ) -> None:
-    before, client = tags(), open_app()
-    data = {**FORMS[form], "csrf": csrf(client)}
+    before, client = refs(), open_app()
+    data = {**WRITES[form], "csrf": csrf(client)}
     answer = client.post(f"/models/fraud/{form}", data=data, headers=OURS)
     assert answer.status_code == 403 and "only reads" in answer.text
-    assert tags() == before
+    assert refs() == before
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", WRITES)
 def test_csrf_from_another_site_changes_nothing(
-    open_app: Open, csrf: Csrf, fraud: GitStore, tags: Callable[[], list[str]], form: str
+    open_app: Open, csrf: Csrf, fraud: GitStore, refs: Callable[[], str], form: str
 ) -> None:
-    before, client = tags(), open_app(allow_write=True)
+    before, client = refs(), open_app(allow_write=True)
     token = csrf(client)
     for more, headers in (
         ({"csrf": token}, {"Origin": "http://evil.example"}),
@@ -109,9 +123,11 @@ def test_csrf_from_another_site_changes_nothing(
         ({"csrf": token + "x"}, OURS),
         ({}, OURS),
     ):
-        answer = client.post(f"/models/fraud/{form}", data={**FORMS[form], **more}, headers=headers)
+        answer = client.post(
+            f"/models/fraud/{form}", data={**WRITES[form], **more}, headers=headers
+        )
         assert answer.status_code in (400, 403), (more, headers)
-    assert tags() == before
+    assert refs() == before
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -123,6 +139,29 @@ def test_a_get_that_looks_like_the_form_writes_nothing(
     assert client.get(f"/models/fraud/{form}", query_string=asked, headers=OURS).status_code == 200
     assert client.head(f"/models/fraud/{form}", query_string=asked).status_code == 200
     assert tags() == before
+
+
+@pytest.mark.parametrize("path", ["", "versions/2/"])
+def test_models_and_versions_are_described_and_tagged(
+    open_app: Open, csrf: Csrf, fraud: GitStore, path: str
+) -> None:
+    client = open_app(allow_write=True)
+    token = csrf(client)
+
+    def write(what: str, status: int = 303, **data: str) -> str:
+        address = f"/models/fraud/{path}{what}"
+        assert client.get(address).status_code == 405
+        answer = client.post(address, data={"csrf": token, **data}, headers=OURS)
+        assert answer.status_code == status, answer.text
+        return client.get(answer.location).text if status == 303 else answer.text
+
+    page = write("note", note="**why**\r\nso")
+    assert "<strong>why</strong>" in page and "**why**\nso</textarea>" in page
+    assert "team: vision" in write("tags", key="team", value="vision")
+    assert "team: vision" not in write("tags", key="team")
+    write("tags", 400, value="no name")
+    assert "</textarea>" not in open_app().get(f"/models/fraud/{path}".rstrip("/")).text
+    assert client.post("/models/none/note", data={"csrf": token}, headers=OURS).status_code == 404
 
 
 # -- promoting

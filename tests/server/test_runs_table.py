@@ -151,9 +151,9 @@ def test_selected_runs_are_starred_deleted_and_restored(
     button = re.search(r'formaction="([^"]*delete[^"]*)" name="csrf" value="([^"]+)"', page)
     assert button and "/selection/" not in open_app().get("/runs").text
 
-    def send(action: str, *chosen: str) -> str:
+    def send(action: str, *chosen: str, **more: str) -> str:
         path = html.unescape(button[1]).replace("delete", action)
-        data = {"csrf": button[2], "run": list(chosen)}
+        data = {"csrf": button[2], "run": list(chosen), **more}
         answer = client.post(path, data=data, headers={"Origin": "http://localhost"})
         assert answer.status_code == 303, answer.text
         return answer.location
@@ -162,5 +162,10 @@ def test_selected_runs_are_starred_deleted_and_restored(
     assert names(client.get("/runs").text) == ["r2"]
     send("restore", runs[0], runs[2])
     assert names(client.get("/runs").text) == ["r2", "r0"]
+    send("tag", *runs[1:], key="team", value="vision")  # the deleted one isn't changed
+    assert store.runs.record(runs[2]).tags["team"] == "vision"
+    assert "team" not in store.runs.record(runs[1]).tags | store.runs.record(runs[0]).tags
+    send("tag", *runs, key="team", value="")
+    assert "team" not in store.runs.record(runs[2]).tags
     send("star", *runs)
     assert all("mlgit.starred" in store.runs.record(run).tags for run in (runs[0], runs[2]))

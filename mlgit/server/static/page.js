@@ -100,6 +100,20 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", () => copy(button));
 }
+for (const button of document.querySelectorAll("[data-preview]")) {
+  const shown = button.form.querySelector("[data-previewed]");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    shown.hidden = false;
+    try {
+      const answer = await fetch(button.dataset.preview, { method: "POST", body: new FormData(button.form) });
+      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+      shown.innerHTML = (await answer.json()).html; // made by the server, of escaped text
+    } catch (error) {
+      shown.textContent = `No preview: ${error.message}`;
+    }
+  });
+}
 for (const input of document.querySelectorAll("[data-submit]")) {
   input.addEventListener("change", () => input.form.requestSubmit());
 }
