@@ -26,7 +26,16 @@ from mlgit.server.markdown import to_html
 from mlgit.server.nesting import IS_ROOT, Row, below_filter, with_nested
 from mlgit.server.shown_run import NOTE
 from mlgit.server.site import store
-from mlgit.server.table import ATTRIBUTES, SIZES, Column, State, column_named, columns_of, state_of
+from mlgit.server.table import (
+    ATTRIBUTES,
+    SIZES,
+    SPANS,
+    Column,
+    State,
+    column_named,
+    columns_of,
+    state_of,
+)
 from mlgit.store.filter_tokens import field, quote
 from mlgit.store.grouping import RunGroup
 from mlgit.store.query import encode_token
@@ -98,6 +107,7 @@ def _page(state: State) -> ResponseReturnValue:
         names=store().index.experiment_names(),
         total=_total(state),
         sizes=SIZES,
+        spans=SPANS,
         cell=cell,
         below_filter=below_filter,
         narrowed=lambda group: _narrowed(state, group),
@@ -122,7 +132,7 @@ def _experiment(state: State) -> Experiment | None:
 def _search(state: State, text: str, limit: int, offset: int = 0) -> tuple[list[Run], bool]:
     page = store().search_runs(
         list(state.experiments) or None,
-        text,
+        state.narrowed(text),
         VIEWS[state.view],
         limit,
         [state.order] if state.order else None,
@@ -148,7 +158,7 @@ def _sample(state: State) -> list[Row]:
 def _groups(state: State, sample: Sequence[Run]) -> list[RunGroup]:
     return store().index.group_runs(
         state.group,
-        state.filter,
+        state.narrowed(state.filter),
         _group_metrics(state, sample),
         list(state.experiments) or None,
         ViewType.stages(VIEWS[state.view]),
@@ -179,7 +189,7 @@ def _problem(error: FilterError, state: State) -> Problem:
 
 def _total(state: State) -> int | None:
     """How many runs there are, where that is known without counting."""
-    if state.filter or state.view != "active":
+    if state.filter or state.since or state.view != "active":
         return None
     counts = store().index.run_counts()
     if not state.experiments:

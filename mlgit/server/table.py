@@ -13,11 +13,21 @@ from mlgit.entities import Run
 from mlgit.exceptions import FilterError
 from mlgit.server.experiments import VIEWS
 from mlgit.store.filter_tokens import field
-from mlgit.store.filters import OrderTerm, parse_order_by
+from mlgit.store.filters import OrderTerm, parse_filter, parse_order_by
 from mlgit.store.telling import telling_keys
+from mlgit.store.timeform import now_ms
 
 SIZES = (25, 50, 100, 200, 500)
 _SIZE = 100
+_HOUR = 3_600_000
+# Spans of time before now, in milliseconds.
+SPANS = {
+    "hour": _HOUR,
+    "day": 24 * _HOUR,
+    "week": 7 * 24 * _HOUR,
+    "month": 30 * 24 * _HOUR,
+    "year": 365 * 24 * _HOUR,
+}
 _MOST_COLUMNS = 60
 _DEFAULT_KEYS = 6  # of metrics, and of params
 # How MLflow names what it measures of the machine.
@@ -74,6 +84,7 @@ class State:
         size: Runs a page.
         group: The param to group by, or "".
         flat: Show nested runs beside their parents, and not below them.
+        since: One of ``SPANS``: only runs that began in it; "" for all.
     """
 
     experiments: tuple[str, ...] = ()
@@ -85,6 +96,7 @@ class State:
     size: int = _SIZE
     group: str = ""
     flat: bool = False
+    since: str = ""
 
     @property
     def term(self) -> OrderTerm | None:
@@ -99,6 +111,17 @@ class State:
         """Whether nested runs stand below their parents."""
         return not self.flat and not self.filter
 
+    def narrowed(self, text: str) -> str:
+        """A filter, with the span of time that is shown.
+
+        Raises:
+            FilterError: The filter doesn't parse; told of it as it was given.
+        """
+        if not self.since:
+            return text
+        least = f"attributes.start_time >= {now_ms() - SPANS[self.since]}"
+        return f"({text}) AND {least}" if parse_filter(text) is not None else least
+
     def arguments(self) -> dict[str, Any]:
         """What a URL must say of it: what isn't as it is by itself."""
         given = {
@@ -111,6 +134,7 @@ class State:
             "size": self.size if self.size != _SIZE else "",
             "group": self.group,
             "flat": "1" if self.flat else "",
+            "since": self.since,
         }
         return {name: value for name, value in given.items() if value}
 
@@ -142,6 +166,7 @@ def state_of(arguments: MultiDict[str, str]) -> State:
         size=size if size in SIZES else _SIZE,
         group=arguments.get("group", "").removeprefix("params."),
         flat=arguments.get("flat") == "1",
+        since=since if (since := arguments.get("since", "")) in SPANS else "",
     )
 
 

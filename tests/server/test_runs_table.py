@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 from flask.testing import FlaskClient
 
+from mlgit.entities import Param
 from mlgit.store.gitstore import GitStore
+from mlgit.store.timeform import now_ms
 
 
 def names(page: str) -> list[str]:
@@ -62,6 +64,28 @@ def test_a_filter_that_does_not_parse_is_explained_at_the_box(client: FlaskClien
     assert "no attribute" in answer.text and "did you mean status?" in answer.text
     answer = client.get("/runs?order=metrics.loss+SIDEWAYS")
     assert answer.status_code == 400 and 'id="order-problem"' in answer.text
+
+
+def test_runs_of_the_last_hour_alone(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    make_run("old", params={"model": "a"})
+    for name in ("new", "newer"):
+        begun = now_ms() - 60_000
+        record = store.runs.create("0", run_name=name, start_time=begun, owner=True)
+        store.runs.log_batch(record.run_id, [], [Param("model", "a")], [])
+        store.runs.finish(record.run_id, "FINISHED")
+    both = client.get("/runs?since=hour").text
+    assert sorted(names(both)) == ["new", "newer"] and "3 runs" not in both
+    assert names(
+        client.get("/runs?since=hour&filter=run_name+%3D+'old'+OR+run_name+%3D+'new'").text
+    ) == ["new"]
+    assert '<td class="right">2</td>' in client.get("/runs?since=day&group=model").text
+    rows = csv.DictReader(io.StringIO(client.get("/runs.csv?since=hour").text))
+    assert {row["run_name"] for row in rows} == {"new", "newer"}
+    assert len(names(client.get("/runs?since=nonsense").text)) == 3
+    wrong = client.get("/runs?since=hour&filter=stauts+%3D+'x'")
+    assert wrong.status_code == 400 and "start_time" not in wrong.text.partition("problem")[2][:400]
 
 
 def test_nested_runs_stand_below_their_parents(
