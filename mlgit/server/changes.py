@@ -6,12 +6,14 @@ from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from mlgit.entities import LifecycleStage
-from mlgit.exceptions import InvalidParameterValue
+from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.server.describing import tag_sent, written
 from mlgit.server.protection import is_local_path
+from mlgit.server.registered import registry
 from mlgit.server.runs import STARRED
 from mlgit.server.shown_run import NOTE, ShownRun, shown_run
 from mlgit.server.site import store
+from mlgit.tracking import registered
 
 pages = Blueprint("changes", __name__)
 _MOST_SELECTED = 500
@@ -54,6 +56,17 @@ def tag(run_id: str) -> ResponseReturnValue:
     key, value = tag_sent()
     _tag(run, key, value, missing_ok=False)
     return _back(run.id)
+
+
+@pages.post("/runs/<run_id>/register")
+def register(run_id: str) -> ResponseReturnValue:
+    """Make a model of the run the next version of a registered one."""
+    run = shown_run(run_id)
+    path, name = request.form.get("path", ""), request.form.get("name", "").strip()
+    if path not in [model.path for model in run.models]:
+        raise ResourceDoesNotExist(f"This run has no model at {path[:200]!r}")
+    version = registered.register(registry(), name, f"runs:/{run.id}/{path}", run.id)
+    return redirect(url_for("version.index", name=name, number=version.version), 303)
 
 
 @pages.post("/runs/<run_id>/stage")

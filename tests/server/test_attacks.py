@@ -222,7 +222,9 @@ def test_traversal_and_injection_by_a_run_id(client: FlaskClient, run_id: str) -
 # -- cross-site requests
 
 WRITES = (
-    *(f"/runs/<run_id>/{n}" for n in ("star", "note", "name", "tags", "stage", "bring/a.txt")),
+    *(f"/runs/<run_id>/{n}" for n in ("star", "note", "name", "tags", "stage")),
+    "/runs/<run_id>/bring/a.txt",
+    "/runs/<run_id>/register",
     *(f"/selection/{action}" for action in ("star", "tag", "delete", "restore")),
     *(f"/experiments/<experiment_id>/{name}" for name in ("name", "note", "tags", "stage")),
     "/api/markdown",

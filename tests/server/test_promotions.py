@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from registered import register, registry
+from registered import FILES, register, registry
 
 from mlgit.registry.promotion import promote
 from mlgit.store.gitstore import GitStore
@@ -162,6 +164,29 @@ def test_models_and_versions_are_described_and_tagged(
     write("tags", 400, value="no name")
     assert "</textarea>" not in open_app().get(f"/models/fraud/{path}".rstrip("/")).text
     assert client.post("/models/none/note", data={"csrf": token}, headers=OURS).status_code == 404
+
+
+def test_a_runs_model_is_registered(
+    open_app: Open, csrf: Csrf, fraud: GitStore, make_run: Make
+) -> None:
+    made = {"artifact_path": "model", "flavors": {"python_function": {}}, "run_id": "x"}
+    history = {"mlflow.log-model.history": json.dumps([made])}
+    run = make_run("with model", tags=history, artifacts=FILES)
+    client = open_app(allow_write=True)
+    page = client.get(f"/runs/{run}").text
+    assert f'action="/runs/{run}/register"' in page
+    assert "/register" not in open_app().get(f"/runs/{run}").text
+
+    def send_form(**data: str) -> Any:
+        data["csrf"] = csrf(client)
+        return client.post(f"/runs/{run}/register", data=data, headers=OURS)
+
+    assert send_form(path="model", name="fraud").location == "/models/fraud/versions/3"
+    assert send_form(path="model", name="new one").location == "/models/new%20one/versions/1"
+    assert registry(fraud).version("fraud", 3).run_id == run
+    for path, name, status in (("model", "", 400), ("other", "fraud", 404), ("", "fraud", 404)):
+        assert send_form(path=path, name=name).status_code == status, (path, name)
+    assert not registry(fraud).has("other")
 
 
 # -- promoting

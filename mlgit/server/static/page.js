@@ -100,6 +100,16 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", () => copy(button));
 }
+for (const input of document.querySelectorAll("[data-find]")) {
+  const box = input.closest(".find");
+  box.hidden = false;
+  input.addEventListener("input", () => {
+    const text = input.value.trim().toLowerCase();
+    const rows = [...box.nextElementSibling.querySelectorAll("tbody tr")];
+    for (const row of rows) row.hidden = !row.querySelector("th").textContent.toLowerCase().includes(text);
+    box.querySelector("[role=status]").textContent = text ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+  });
+}
 for (const button of document.querySelectorAll("[data-preview]")) {
   const shown = button.form.querySelector("[data-previewed]");
   button.hidden = false;
