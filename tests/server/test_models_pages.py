@@ -45,6 +45,19 @@ def cells(page: str, label: str) -> list[list[str]]:
 # -- the list
 
 
+def test_two_versions_are_compared(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    for accuracy in (0.5, 0.75):
+        assert "What differs" not in client.get("/models/fraud%20x").text
+        register(store, make_run, "fraud x", accuracy)
+    page = client.get("/models/fraud%20x").text
+    fields = dict(re.findall(r'<select name="([ab])">.*?value="([^"]+)" selected', page, re.S))
+    assert fields == {"a": "models:/fraud x/1", "b": "models:/fraud x/2"}
+    diff = client.get("/diff", query_string=fields).text
+    assert "0.5" in diff and "0.75" in diff
+
+
 def test_an_empty_registry_says_how_to_begin(client: FlaskClient) -> None:
     answer = client.get("/models")
     assert answer.status_code == 200
