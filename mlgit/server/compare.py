@@ -128,12 +128,30 @@ def index() -> ResponseReturnValue:
         equal=sum(not line.differs for line in lines),
         everything=everything,
         part=part,
+        base=chosen.ids.index(base)
+        if (base := request.args.get("base", "")) in chosen.ids
+        else None,
+        difference=difference,
         names=store().index.experiment_names(),
         columns=columns_of(chosen.runs, lines),
         curves=_drawn(lines)[:_MOST_CHARTS],
         going=[run.info.run_id for run in chosen.runs if run.info.status == "RUNNING"],
         here_with=partial(_with, chosen.ids),
     )
+
+
+def difference(
+    value: float | str | None, base: float | str | None, direction: str | None
+) -> tuple[str, str]:
+    """How a metric differs from the base's, and "good", "bad" or "" where that is known."""
+    if not isinstance(value, float) or not isinstance(base, float):
+        return "", ""
+    found = value - base
+    if found == 0 or not math.isfinite(found):
+        return "", ""
+    if direction is None:
+        return f"{found:+.4g}", ""
+    return f"{found:+.4g}", "good" if (found > 0) == (direction == "max") else "bad"
 
 
 def _drawn(lines: Sequence[Line]) -> list[str]:

@@ -9,7 +9,7 @@ const charts = document.getElementById("charts");
 const forms = Object.fromEntries([...document.querySelectorAll("form[data-chart]")].map((form) => [form.dataset.chart, form]));
 const given = new URLSearchParams(location.search);
 // Of the address these say what is compared; all else is the charts' (these here, and charts.js').
-const OTHERS = ["runs", "run", "all", "name"];
+const OTHERS = ["runs", "run", "all", "name", "base"];
 const ranges = new Map();
 // Runs that no chart shows, by id.
 const hidden = new Set((given.get("hide") ?? "").split(",").filter(Boolean));
