@@ -15,6 +15,11 @@ from mlgit.tracking import context
 def registry() -> Registry:
     """The registry of the repository that the request is about; its menu row is marked."""
     g.section = "models"
+    return registry_here()
+
+
+def registry_here() -> Registry:
+    """The same, for a page that is about something else."""
     return registry_of(store(), context.user)
 
 

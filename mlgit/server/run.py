@@ -8,8 +8,10 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
 from mlgit.server.markdown import to_html
+from mlgit.server.registered import registry_here
 from mlgit.server.runs import STARRED
 from mlgit.server.shown_run import NOTE, ShownRun, shown_run
 from mlgit.server.site import store
@@ -18,6 +20,7 @@ from mlgit.store.filter_tokens import quote
 
 pages = Blueprint("run", __name__)
 _UNKNOWN_STEP = -(2**63)
+_MOST_VERSIONS = 50
 _SCHEMA_LIMIT = 20_000
 
 
@@ -43,6 +46,7 @@ def overview(run_id: str) -> ResponseReturnValue:
         children=run.children(),
         datasets=_datasets(run),
         starred=STARRED in run.record.tags,
+        versions=_versions(run) if run.models else [],
     )
 
 
@@ -126,6 +130,12 @@ def _runs_with(name: str, digest: str) -> str:
         return ""
     wanted = f"datasets.name = {quote(name)} AND datasets.digest = {quote(digest)}"
     return url_for("runs.index", filter=wanted)
+
+
+def _versions(run: ShownRun) -> list[ModelVersion]:
+    """The versions of registered models that are of this run."""
+    wanted = f"run_id = {quote(run.id)}"
+    return list(registry_here().search_versions(wanted, _MOST_VERSIONS))
 
 
 def _pretty(text: str | None) -> str:

@@ -21,6 +21,7 @@ from flask.typing import ResponseReturnValue
 
 from mlgit.entities import Experiment, LifecycleStage, Run, ViewType
 from mlgit.exceptions import FilterError, MlgitException
+from mlgit.models.listing import models_of
 from mlgit.server.experiments import VIEWS
 from mlgit.server.markdown import to_html
 from mlgit.server.nesting import IS_ROOT, Row, below_filter, with_nested
@@ -236,6 +237,7 @@ def cell(run: Run, column: Column, names: dict[str, str]) -> Any:
         "branch": tags.get("mlflow.source.git.branch"),
         "code": tags.get("mlflow.source.git.commit", "")[:10],
         "datasets": ", ".join(i.dataset.name for i in run.inputs.dataset_inputs),
+        "models": ", ".join(model.path for model in models_of(run)),
         "id": info.run_id[:8],
     }
     return found[column.key] or None

@@ -44,6 +44,7 @@ ATTRIBUTES = {
     "branch": ("Branch", ""),
     "code": ("Code", ""),
     "datasets": ("Datasets", ""),
+    "models": ("Models", ""),
     "id": ("Id", "run_id"),
 }
 _ALWAYS = ("status", "started", "duration")

@@ -184,6 +184,10 @@ def test_a_runs_model_is_registered(
     assert send_form(path="model", name="fraud").location == "/models/fraud/versions/3"
     assert send_form(path="model", name="new one").location == "/models/new%20one/versions/1"
     assert registry(fraud).version("fraud", 3).run_id == run
+    page = client.get(f"/runs/{run}").text
+    assert 'href="/models/fraud/versions/3"' in page and "new one v1</a>" in page
+    assert 'aria-current="page">Runs' in page
+    assert ">model</td>" in client.get("/runs?column=models").text
     for path, name, status in (("model", "", 400), ("other", "fraud", 404), ("", "fraud", 404)):
         assert send_form(path=path, name=name).status_code == status, (path, name)
     assert not registry(fraud).has("other")
