@@ -80,3 +80,11 @@ const box = document.querySelector("[data-complete]");
 if (box?.dataset.complete) complete(box);
 const order = document.querySelector("[data-order]");
 if (order) orderable(order.closest("form"));
+// Enter in a field of a menu means that menu's button, and not the first that the table has.
+for (const input of document.querySelectorAll(".panel input[form=table]")) {
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    input.closest(".panel").querySelector("button").click();
+  });
+}

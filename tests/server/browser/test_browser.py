@@ -149,6 +149,48 @@ def test_columns_are_moved(serve: Serve, open_page: Open, make_run: Make) -> Non
     assert [head.split("\n")[-1] for head in heads] == ["loss", "Status", "acc"]
 
 
+def test_notes_are_looked_at_and_rows_found(serve: Serve, open_page: Open, make_run: Make) -> None:
+    run = make_run(metrics={f"m{n:02}": 1.0 for n in range(20)})
+    page = open_page(f"{serve(allow_write=True)}/runs/{run}")
+    page.fill("#note", "**so** <b>x</b>")
+    page.get_by_role("button", name="Preview").click()
+    page.wait_for_selector("[data-previewed] strong")
+    assert page.locator("[data-previewed]").inner_text() == "so <b>x</b>"
+    page.get_by_role("button", name="Save").click()
+    _until(page, "document.querySelector('.prose:not([data-previewed]) strong') !== null")
+    page.get_by_label("Find a metric").fill("M1")
+    assert page.locator("tr[data-metric]:visible").count() == 10
+    assert page.locator(".find [role=status]").inner_text() == "10 of 20"
+
+
+def test_selected_runs_are_tagged(
+    serve: Serve, open_page: Open, store: GitStore, make_run: Make
+) -> None:
+    runs = [make_run(f"r{n}") for n in range(3)]
+    page = open_page(f"{serve(allow_write=True)}/runs")
+    for name in ("r0", "r2"):
+        page.get_by_label(f"Select {name}").check()
+    page.locator("summary", has_text="Tag").click()
+    page.get_by_label("Tag of the selected runs").fill("team")
+    page.get_by_label("Value; none removes it").fill("vision")
+    page.keyboard.press("Enter")  # and not "Compare 2", which is the form's first button
+    _until(page, "document.querySelectorAll('tbody .pick input:checked').length === 0")
+    assert page.url.endswith("/runs")
+    assert [store.runs.record(run).tags.get("team") for run in runs] == ["vision", None, "vision"]
+
+
+def test_an_experiment_is_described_in_the_browser(
+    serve: Serve, open_page: Open, store: GitStore
+) -> None:
+    experiment = store.experiments.create("one")
+    page = open_page(f"{serve(allow_write=True)}/experiments/{experiment}", phone=True)
+    page.locator("summary", has_text="Describe").click()
+    page.fill("#note", "# Why\n\nso")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector(".prose h3")
+    assert page.locator(".prose").first.inner_text().split() == ["Why", "so"]
+
+
 def test_keys_fold_and_select(serve: Serve, open_page: Open, make_run: Make) -> None:
     parent = make_run("parent")
     child = make_run("child", parent=parent)
