@@ -36,7 +36,9 @@ def values() -> Response:
     except FilterError:
         term = None
     found: list[str] = []
-    if term is not None and term.kind in ("param", "tag") and "\0" not in term.key + begins:
+    if request.args.get("field") in ("datasets.name", "dataset.name") and "\0" not in begins:
+        found = store().index.values("datasets", "name", begins, _MOST_VALUES)
+    elif term is not None and term.kind in ("param", "tag") and "\0" not in term.key + begins:
         found = store().index.values(f"{term.kind}s", term.key, begins, _MOST_VALUES)
     elif term is not None and (term.kind, term.key) == ("attribute", "status"):
         every = sorted(RunStatus.to_string(status) for status in RunStatus.all_status())

@@ -327,19 +327,24 @@ class Index:
         return [row[0] for row in rows]
 
     def values(self, kind: str, key: str, begins: str = "", limit: int = 100) -> list[str]:
-        """The values that a param or tag has in any run, sorted.
+        """The values that a param or tag has in any run, or the names of datasets; sorted.
 
         Args:
-            kind: "params" or "tags".
-            key: The param or tag.
+            kind: "params", "tags" or "datasets".
+            key: The param or tag; "name" of datasets.
             begins: Only those that begin so.
             limit: The most values to give.
         """
-        if kind not in ("params", "tags"):
-            raise InvalidParameterValue(f"No values of {kind} are listed")
+        if kind in ("params", "tags"):
+            table, value, where = kind, "value", "key = ?1"
+        elif (kind, key) == ("datasets", "name"):
+            table, value, where = "inputs", "name", "?1 NOT NULL"
+        else:
+            raise InvalidParameterValue(f"No values of {kind}.{key} are listed")
         # From each value to the next by the index, as ``keys`` does it.
         fits = "substr(value, 1, length(?2)) = ?2"
-        least = f"SELECT min(value) FROM {kind} INDEXED BY {kind}_value WHERE key = ?1 AND value"
+        least = f"SELECT min({value}) FROM {table} INDEXED BY {table}_{value} WHERE {where}"
+        least += f" AND {value}"
         rows = self._select(
             f"WITH RECURSIVE v(value) AS ({least} >= ?2 UNION ALL "
             f"SELECT ({least} > v.value) FROM v WHERE {fits}) "

@@ -321,6 +321,10 @@ def test_a_dataset_leads_to_the_runs_with_it(
     assert link
     found = client.get(html.unescape(link[1])).text
     assert re.findall(r'aria-label="Select (\S+)"', found) == ["r1", "r0"]
+    for begins, names in (("", ['"it\'s"']), ("it", ['"it\'s"']), ("x", []), ("\0", [])):
+        query = {"field": "datasets.name", "begins": begins}
+        assert client.get("/api/values", query_string=query).json["values"] == names
+    assert client.get("/api/values?field=datasets.digest").json["values"] == []
 
 
 def test_an_unreadable_commit_is_told(

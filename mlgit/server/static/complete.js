@@ -3,7 +3,7 @@
 
 const WORD = /[\w./:`"-]*$/;
 // A field of texts, a comparison, and the value that is begun, if any is.
-const VALUE = /((?:params?|parameters?|tags?)\.(?:`[^`]*`|"[^"]*"|[\w./:-]+)|(?:attributes?\.)?status)\s*(?:!?=|\bIN\s*\((?:[^()]*,)?)\s*('[^']*)?$/i;
+const VALUE = /((?:params?|parameters?|tags?)\.(?:`[^`]*`|"[^"]*"|[\w./:-]+)|datasets?\.name|(?:attributes?\.)?status)\s*(?:!?=|\bIN\s*\((?:[^()]*,)?)\s*('[^']*)?$/i;
 const MOST = 12;
 
 /** What a person has begun to write before the cursor; "" inside a quoted value. */
