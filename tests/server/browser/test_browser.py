@@ -425,17 +425,27 @@ def test_every_page_is_accessible_and_fits(
             "d/a.csv": b"a,b\n1,2\n",
             "r.md": b"# T\n",
             "x.html": b"<p>x</p>",
+            "s.wav": b"RIFF",
             "l.txt": b"l " * 900,
         },
     )
     make_run("failed", status="FAILED")
     url = serve(allow_write=True)
-    pages = ["/", "/runs", "/runs?group=p", "/runs?filter=x", "/nothing", f"/runs/{run}"]
+    pages = [
+        "/",
+        "/runs",
+        "/experiments/0",
+        "/runs?group=p",
+        "/runs?filter=x",
+        "/nothing",
+        f"/runs/{run}",
+    ]
     pages += [
         f"/runs/{run}/{name}" for name in ("charts", "artifacts/", "artifacts/d/a.csv", "code/")
     ]
     pages += [
-        f"/runs/{run}/{name}" for name in ("artifacts/r.md", "artifacts/x.html", "artifacts/l.txt")
+        f"/runs/{run}/{name}"
+        for name in ("artifacts/r.md", "artifacts/x.html", "artifacts/l.txt", "artifacts/s.wav")
     ]
     pages += [f"/runs/{run}/{name}" for name in ("code/train.py", "changes", "environment")]
     page = open_page(url, dark=dark, phone=phone)
