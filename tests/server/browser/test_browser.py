@@ -26,9 +26,15 @@ def _names(page: Any) -> list[str]:
 
 def _until(page: Any, expression: str) -> None:
     """Wait for an expression; Playwright's own way is one that the pages' policy forbids."""
+    from playwright.sync_api import Error
+
     for _ in range(400):
-        if page.evaluate(expression):
-            return
+        try:
+            if page.evaluate(expression):
+                return
+        except Error as error:
+            if "context was destroyed" not in str(error):  # another page is on its way
+                raise
         page.wait_for_timeout(50)
     pytest.fail(f"never true: {expression}")
 
