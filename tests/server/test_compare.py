@@ -51,14 +51,14 @@ def test_differences_from_a_base(client: FlaskClient, make_run: Make) -> None:
         for n, (loss, acc, size) in enumerate(some)
     ]
     address = f"/compare?runs={','.join(ids)}&all=1"
-    link = re.search(r'href="([^"]+)" aria-label="Differences from r0"', client.get(address).text)
+    link = re.search(r'href="([^"]+)" aria-label="base: differences from r0"', client.get(address).text)
     assert link
     page = client.get(html.unescape(link[1])).text
     told = rows(page)
     assert told["loss"] == ["0.5", "0.25 best-0.25 better", "0.5"]
     assert told["acc"] == ["0.9 best", "0.8-0.1 worse", "nan"]
     assert told["size"] == ["1", "3+2", "1"] and told["n"] == ["0", "1", "2"]
-    assert "No differences from r0" in page and "all=1" in html.unescape(link[1])
+    assert "no differences from r0" in page and "all=1" in html.unescape(link[1])
     assert rows(client.get(f"{address}&base=nonsense").text)["size"] == ["1", "3", "1"]
 
 
