@@ -51,7 +51,9 @@ def test_differences_from_a_base(client: FlaskClient, make_run: Make) -> None:
         for n, (loss, acc, size) in enumerate(some)
     ]
     address = f"/compare?runs={','.join(ids)}&all=1"
-    link = re.search(r'href="([^"]+)" aria-label="base: differences from r0"', client.get(address).text)
+    link = re.search(
+        r'href="([^"]+)" aria-label="base: differences from r0"', client.get(address).text
+    )
     assert link
     page = client.get(html.unescape(link[1])).text
     told = rows(page)
