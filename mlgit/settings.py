@@ -169,7 +169,7 @@ def config_home() -> str:
 
 def cache_home() -> str:
     """Where what can be made again is kept (the same specification)."""
-    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return _first("MLGIT_CACHE_HOME", "XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 
 
 def git_settings() -> list[tuple[str, str]]:

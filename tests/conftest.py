@@ -32,13 +32,16 @@ settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """No variables of the person who runs the tests, and no state of the test before."""
     for name in list(os.environ):
         if name.startswith(("MLGIT_", "MLFLOW_", "GIT_")):
             monkeypatch.delenv(name)
     for name, value in PERSON.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
     # Before monkeypatch takes the environment and the working directory back.
     reset_tracking()

@@ -15,6 +15,7 @@ from mlgit.objects.copying import Tell, clone, copy_and_hash, digest_of
 from mlgit.objects.drivers import Found, check_sent, damaged_on_the_way
 from mlgit.objects.parallel import Threads
 from mlgit.objects.users import FRESH
+from mlgit.objects.whole import Whole
 
 # Bytes that a folder is given or asked for at once, without a thread; unless one such call took
 # so many seconds: then the next so many go to threads.
@@ -45,6 +46,7 @@ class FolderDriver:
     def __init__(self, root: str, share: bool = True) -> None:
         self.root = root
         self._reflinks = self._links = share
+        self._whole = Whole()
         # Folder → the group and rights of new files there; -1 where that isn't so simple.
         self._expected: dict[str, tuple[int, int]] = {}
         self._umask = os.umask(0o077)
@@ -135,8 +137,9 @@ class FolderDriver:
         """Bring a file out: shared where it may be, else copied."""
         source = f"{self.root}/{key}"
         try:
+            known = share and self._whole.knows(source, sha256)
             if share and (self._clone(source, path, 0o600) or self._link_out(source, path)):
-                digest = digest_of(path, tell)
+                digest = sha256 if known else digest_of(path, tell)
             else:
                 digest = self._copy(source, path, 0o600, tell)
             if digest != sha256:

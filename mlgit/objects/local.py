@@ -40,7 +40,7 @@ class LocalObjects:
         self._memory: dict[str, bytes] = {}
         self._counter = itertools.count(1)  # next() is atomic between threads
         self._use: Use | None = None
-        self._whole = Whole(root)
+        self._whole = Whole()
         self._has_room = False
 
     def path(self, sha256: str) -> str:

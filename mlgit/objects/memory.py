@@ -77,7 +77,7 @@ def settled(file: Stat, looked_ns: int) -> Stat:
 
 
 class FolderMemory:
-    """The rows of one clone; what can't be read or written is as if never known.
+    """The rows of one file; what can't be read or written is as if never known.
 
     Args:
         path: The SQLite file; None remembers nothing.
@@ -99,7 +99,7 @@ class FolderMemory:
                     _key(place),
                 ).fetchone()
             )
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             self._forget()
             return None
         if not found:
@@ -113,7 +113,7 @@ class FolderMemory:
         try:
             if db := self._open():
                 db.execute("INSERT OR REPLACE INTO folders VALUES (?,?,?,?,?,?,?,?,?)", values)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             self._forget()
 
     def save(self) -> None:

@@ -1,14 +1,16 @@
-"""Which large objects of a clone were found whole, by (inode, size, mtime_ns).
+"""Which large objects were found whole, by (device, inode, size, mtime_ns).
 
 To hash a large object takes longer than all else that is done with it. One that was hashed on
 its way in, and whose file is as it was then, needn't be read again before it is linked or
-copied; ``mlgit fsck`` reads them all.
+copied; ``mlgit fsck`` reads them all. A person's clones and the folders that they share files
+with are many, and a file is one: what is known of it is kept with the person's caches.
 """
 
 from __future__ import annotations
 
 import os
 
+from mlgit import settings
 from mlgit.objects.manifest import Entry
 from mlgit.objects.memory import FolderMemory, Row, signed, stamp
 
@@ -17,16 +19,13 @@ LARGE = 8 << 20
 
 
 class Whole:
-    """What is known of one folder of objects.
+    """What this person's processes know, wherever the objects lie.
 
     The file is opened for each question: they are few, and a forked child asks too.
-
-    Args:
-        root: The ``objects`` folder.
     """
 
-    def __init__(self, root: str) -> None:
-        self._path = f"{root}/whole.sqlite"
+    def __init__(self) -> None:
+        self._path = f"{settings.cache_home()}/mlgit/whole.sqlite"
 
     def note(self, path: str, sha256: str) -> None:
         """Remember that a large object's file, as it lies there now, has the right bytes."""

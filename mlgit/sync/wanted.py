@@ -9,7 +9,7 @@ from mlgit.exceptions import MlgitException, ResourceDoesNotExist
 from mlgit.git.trees import resolve_commit
 from mlgit.objects import Entry, transfer
 from mlgit.objects.remote import RemoteObjects
-from mlgit.objects.whole import LARGE
+from mlgit.objects.whole import LARGE, Whole
 from mlgit.store import names
 from mlgit.store.archive_record import links
 from mlgit.store.gitstore import GitStore
@@ -199,14 +199,17 @@ def download(
 def _linkable(
     store: GitStore, remote: RemoteObjects, sizes: Mapping[str, int], data: Iterable[Entry]
 ) -> dict[str, int]:
-    """The large objects of data that aren't here, and would be links to the remote's."""
+    """The large objects of data that aren't here, and would be links to the remote's, which
+    nobody has read yet."""
     large = {sha: n for sha, n in sizes.items() if n >= LARGE and not store.objects.has(sha)}
     if not large:
         return {}
     placed = expand(store.objects, data, missing=set())
     into = os.path.dirname(store.objects.temporary_name())
-    return {
-        sha: size
-        for sha, size in large.items()
-        if sha in placed and remote.linkable(sha, into) is not None
-    }
+    read = Whole()
+    found = {}
+    for sha in large.keys() & placed.keys():
+        source = remote.linkable(sha, into)
+        if source is not None and not read.knows(source, sha):
+            found[sha] = large[sha]
+    return found

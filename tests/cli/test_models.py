@@ -41,7 +41,7 @@ class Counts(mlgit.pyfunc.PythonModel):
 @pytest.fixture(autouse=True)
 def own(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A cache of the tests', ``sys.path`` as it was, classes of this file kept by value."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield

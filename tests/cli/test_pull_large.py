@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from mlgit.objects.whole import LARGE
+from mlgit.objects.copying import copy_and_hash, digest_of
+from mlgit.objects.whole import LARGE, Whole
 
 Run = Callable[..., Result]
 
@@ -23,7 +24,7 @@ def _git(*args: object) -> None:
 
 @pytest.fixture
 def copy(repo: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone without its data; the storage beside it has that."""
+    """A clone without its data; the storage beside it has that, and nobody has read it yet."""
     (repo / "data").mkdir()
     (repo / "data/large.bin").write_bytes(os.urandom(LARGE))
     (repo / "data/small.txt").write_text("small")
@@ -37,6 +38,7 @@ def copy(repo: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run("push")
     _git("clone", "-q", tmp_path / "there.git", tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "copy"
 
 
@@ -63,6 +65,26 @@ def test_it_is_placed_and_linked(copy: Path, tmp_path: Path, data: Callable[...,
     assert not _left_behind(copy)
     again = data("pull", "--json")
     assert again["data"]["written"] == again["data"]["fetched"] == again["objects"]["objects"] == 0
+
+
+def test_what_its_owner_read_before_is_linked_unread(
+    copy: Path, tmp_path: Path, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = _object(tmp_path / "storage")
+    Whole().note(str(stored), stored.parent.name + stored.name)
+    for module in ("mlgit.objects.folder_driver.digest_of", "mlgit.worktree.place.copy_and_hash"):
+        monkeypatch.setattr(module, _only_small)
+    done = data("pull", "--json")
+    assert done["data"]["written"] == 2 and done["objects"]["objects"] == 3
+    assert (copy / "data/large.bin").read_bytes() == stored.read_bytes()
+    assert os.path.samefile(_object(_objects(copy)), stored)
+
+
+def _only_small(source: int | str, *more: Any) -> str:
+    assert os.stat(source).st_size < LARGE
+    if isinstance(source, str):
+        return digest_of(source)
+    return copy_and_hash(source, *more)
 
 
 def test_what_is_placed_already_is_fetched_too(copy: Path, run: Run, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def in_repo(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache of environments is read once for all tests, and isn't the person's."""
     cache = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(cache))
+    monkeypatch.setenv("MLGIT_CACHE_HOME", os.fspath(cache))
 
 
 @pytest.fixture(autouse=True)

@@ -161,7 +161,7 @@ def test_model_dependencies(in_repo: Path) -> None:
 def test_the_table_of_an_environment_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path))
     distributions._table_of.cache_clear()
     first = distributions._table()
     (kept,) = (tmp_path / "mlgit" / "environments").iterdir()
@@ -180,7 +180,7 @@ def test_the_table_of_an_environment_is_kept(
 
 
 def test_a_damaged_table_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path))
     distributions._table_of.cache_clear()
     path = tmp_path / "mlgit" / "environments" / f"{distributions._state()}.json"
     path.parent.mkdir(parents=True)

@@ -313,7 +313,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             )
         )
         program.chmod(0o755)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(environments, "_uv", lambda: [str(folder / "uv")])
     monkeypatch.setattr(environments, "_conda", lambda: str(folder / "conda"))
     monkeypatch.setattr(environments, "_interpreter", lambda version: str(folder / "fake"))
@@ -387,7 +387,7 @@ def test_a_real_environment(saved, tmp_path: Path):
         "print(trial)\nassert trial.ok"
     )
     root = str(Path(mlgit.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": root, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {**os.environ, "PYTHONPATH": root, "MLGIT_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True
     )

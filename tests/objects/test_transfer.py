@@ -29,8 +29,9 @@ from mlgit.exceptions import (
     StorageError,
     Unsupported,
 )
-from mlgit.objects import LocalObjects, transfer
+from mlgit.objects import LocalObjects, folder_driver, transfer
 from mlgit.objects import s3 as s3_driver
+from mlgit.objects.copying import digest_of
 from mlgit.objects.drivers import PART
 from mlgit.objects.remote import RemoteObjects
 
@@ -394,7 +395,7 @@ def test_a_large_object_is_known_to_be_whole(local, tmp_path):
     assert not local.is_whole(entry.sha256)
     local.copy_to(entry, str(tmp_path / "copy"))
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
-    (Path(local.root) / "whole.sqlite").write_bytes(b"nonsense" * 100)
+    (Path(os.environ["MLGIT_CACHE_HOME"]) / "mlgit/whole.sqlite").write_bytes(b"nonsense" * 100)
     assert not local.is_whole(entry.sha256)
     os.unlink(local.path(entry.sha256))
     assert not local.is_whole(entry.sha256)
@@ -539,7 +540,7 @@ def test_ctrl_c(local, bucket, s3, tmp_path, verb):
     with proxy(s3[0], "hang", share=0.5) as bad:
         remote = bucket(bad.url)
         code = f"""
-from mlgit.objects import LocalObjects, transfer
+from mlgit.objects import LocalObjects, folder_driver, transfer
 from mlgit.objects.remote import RemoteObjects
 local = LocalObjects({local.root if verb == "upload" else str(tmp_path / "other")!r})
 remote = RemoteObjects({remote.url!r}, {remote.options!r})
@@ -625,3 +626,36 @@ def test_a_url_is_shown_without_its_password():
     remote = RemoteObjects("sftp://ada:secret@host/x", name="storage")
     assert "secret" not in remote.where
     assert hashlib.sha256(b"").hexdigest() == transfer._EMPTY
+
+
+def test_what_was_hashed_in_one_clone_is_known_in_another(local, tmp_path, monkeypatch):
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(LARGE))
+    entry = local.put_file(str(path))
+    transfer.upload(local, remote, {entry.sha256: LARGE})
+    hashed = []
+    monkeypatch.setattr(folder_driver, "digest_of", lambda *a: hashed.append(a) or digest_of(*a))
+    other = LocalObjects(str(tmp_path / "other"))
+    transfer.download(other, remote, {entry.sha256: LARGE})
+    assert other.is_whole(entry.sha256) and not hashed
+    # Of another person, or without the memory: it is read.
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path / "elsewhere"))
+    third = LocalObjects(str(tmp_path / "third"))
+    there = RemoteObjects(str(tmp_path / "remote"))
+    transfer.download(third, there, {entry.sha256: LARGE})
+    assert third.is_whole(entry.sha256) and len(hashed) == 1
+
+
+def test_without_a_memory_all_works(local, tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("no folder can be made in it")
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path / "home"))
+    local = LocalObjects(local.root)
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(LARGE))
+    entry = local.put_file(str(path))
+    remote = RemoteObjects(str(tmp_path / "remote"))
+    transfer.upload(local, remote, {entry.sha256: LARGE})
+    other = LocalObjects(str(tmp_path / "other"))
+    transfer.download(other, remote, {entry.sha256: LARGE})
+    check(other, {entry.sha256: LARGE})

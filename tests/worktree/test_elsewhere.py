@@ -155,7 +155,7 @@ def test_a_repository_by_url_is_fetched_once(
     monkeypatch: pytest.MonkeyPatch,
     rev: str | None,
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLGIT_CACHE_HOME", str(tmp_path / "cache"))
     bare, _ = shared
     two.git("tag", "-a", "-m", "x", "v1", "HEAD~2")
     two.git("push", "-q", str(bare), "v1", "HEAD~2:refs/heads/old")
