@@ -32,22 +32,20 @@ def packed_lines(data: mmap.mmap | bytes, start: int = 0) -> Iterator[tuple[str,
 
 def entries_below(data: mmap.mmap | bytes, prefix: str) -> dict[str, str]:
     """The refs that begin with ``prefix``, and their commits."""
-    in_order = is_sorted(data)
-    found: dict[str, str] = {}
-    for name, sha in packed_lines(data, lower_bound(data, os.fsencode(prefix)) if in_order else 0):
-        if name.startswith(prefix):
-            found[name] = sha
-        elif in_order:
-            break
-    return found
+    if not is_sorted(data):
+        return {name: sha for name, sha in packed_lines(data) if name.startswith(prefix)}
+    # In one go, not line by line: there may be many.
+    lines = os.fsdecode(section(data, prefix)).split("\n")
+    return {line[41:]: line[:40] for line in lines if line[41:] and line[0] not in "#^"}
 
 
 def section(data: mmap.mmap | bytes, prefix: str) -> bytes:
     """The bytes that hold the refs that begin with ``prefix``; all of a file without order."""
     if not is_sorted(data):
         return bytes(data[:])
-    start = lower_bound(data, prefix.encode())
-    return data[start : max(start, lower_bound(data, prefix.encode() + b"\xff"))]
+    first = os.fsencode(prefix)
+    start, end = lower_bound(data, first), lower_bound(data, first[:-1] + bytes([first[-1] + 1]))
+    return data[start : max(start, end)]
 
 
 def _entry_at(data: mmap.mmap | bytes, offset: int) -> int:

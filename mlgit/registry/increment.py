@@ -118,7 +118,8 @@ def _assign(connection: sqlite3.Connection, key: str, event: Event) -> bool:
         if event.name.event == ASSIGN:
             stage, at = event.stage, event.name.count
         elif stage == event.stage:  # the one that it was in before counts again
-            stages = held_stages(_at(connection, key, event.commit), carried, number)
+            at_commit = rows.deciding_events(connection, "target=? AND key=?", event.commit, key)
+            stages = held_stages(at_commit, carried, number)
             stage = next(reversed(stages), NO_STAGE)
             at = stages[stage].name.count if stages else None
         connection.execute(

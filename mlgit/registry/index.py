@@ -128,7 +128,7 @@ class RegistryIndex:
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Again: what another process took over meanwhile isn't new.
-            now = watch.glance(self.repo, connection)
+            now = watch.glance(self.repo, connection, mark=True)
             if not now.unchanged:
                 self._take_over(connection, watch.look(self.repo, connection, now))
             connection.execute("COMMIT")

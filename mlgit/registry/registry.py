@@ -305,8 +305,9 @@ class Registry:
                 "tags": checked,
             }
             number = self.writer.register(key, name, meant.commit, message, now_ms(), sign)
+            version = self.version(name, number)
             self.writer.tidy()
-        return self.version(name, number)
+        return version
 
     def version(self, name: str, number: Any) -> ModelVersion:
         """A version of a model.

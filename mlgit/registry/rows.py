@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from typing import Any
 
 from mlgit.entities.model_registry import ModelVersion, RegisteredModel
@@ -130,6 +131,37 @@ def events_where(connection: sqlite3.Connection, condition: str, *args: object) 
     return [event for event in found if event is not None]
 
 
+def deciding_events(connection: sqlite3.Connection, condition: str, *args: object) -> list[Event]:
+    """As ``events_where``, without the changes of stages that later ones overrule.
+
+    What a version was given and lost often is decided by the last word, and to read all of them
+    would be most of the work. The times of those that are left out don't count.
+    """
+    query = f"SELECT {_EVENT}, count FROM events WHERE problem IS NULL AND {condition}"
+    found = connection.execute(query, args).fetchall()
+    carried = Counter(row[2] for row in found if "@v" in row[0] and "!" not in row[0])
+    last: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in found:
+        about = (row[0],) if carried[row[2]] > 1 else _decides_on(row)
+        if about not in last or _order(row) > _order(last[about]):
+            last[about] = row
+    events = (_event_of(row[:-1]) for row in last.values())
+    return [event for event in events if event is not None]
+
+
+def _decides_on(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of which tags, by the row, only the last counts; the tag itself where it isn't so simple."""
+    ref, target, message = row[0], row[2], row[5]
+    said, _, _ = ref.rpartition("#")
+    if "#" not in said or '"alias"' in message:
+        return (ref,)
+    return target, said.rstrip("!"), '"format"' in message
+
+
+def _order(row: tuple[Any, ...]) -> tuple[int, int, bool]:
+    return row[-1], row[3], "!" in row[0]  # Event.order
+
+
 def last_event(connection: sqlite3.Connection, key: str) -> Event | None:
     """A model's last tag by the tagger's date; None where it has none."""
     found = events_where(connection, "key=? ORDER BY at DESC, count DESC LIMIT 1", key)
@@ -169,10 +201,15 @@ def state_about(connection: sqlite3.Connection, key: str, number: int, stage: st
 
     Returns:
         The state with this version, those that are in the stage, and the one that was archived
-        last: a version's stages are told by its own commit's tags.
+        last: a version's stages are told by its own commit's tags. Of a model with a version that
+        was registered more than once, which may be on several commits, all of it.
     """
+    first, end = f"{TAGS}{key}@v", f"{TAGS}{key}@w"
+    again = "SELECT 1 FROM events WHERE ref>=? AND ref<? AND instr(ref, '#') LIMIT 1"
+    if connection.execute(again, (first, end)).fetchone():
+        return state_of(connection, key)
     of_model = "SELECT commit_sha FROM model_versions WHERE model=? AND "
-    events = events_where(
+    events = deciding_events(
         connection,
         f"key=? AND target IN ({of_model} (version_number=? OR current_stage=?) UNION ALL "
         f"SELECT * FROM ({of_model} current_stage='Archived' ORDER BY stage_at DESC LIMIT 1))",

@@ -2,7 +2,8 @@
 
 As in ``store/refwatch.py``: a loose ref is replaced by a rename, which changes its folder's
 mtime, and ``packed-refs`` is replaced whole. A folder that changed within the file system's
-clock tick of the last look isn't trusted.
+clock tick of the last look isn't trusted; who takes changes over gives it, before listing it, a time
+that no write gives it, so that of several changes in a row each is looked at once.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Glance:
         packed: The stamp of ``packed-refs``.
         folders: The folders of loose refs and their mtimes.
         listed: What those hold that aren't as they were.
+        marked: Those of the listed that were given a time of their own before that.
     """
 
     seen: dict[str, Any]
@@ -55,6 +57,7 @@ class Glance:
     packed: list[int]
     folders: dict[str, int]
     listed: dict[str, list[os.DirEntry[str]]]
+    marked: set[str]
 
     @property
     def unchanged(self) -> bool:
@@ -68,16 +71,23 @@ class Glance:
         )
 
 
-def glance(repo: Repository, connection: sqlite3.Connection) -> Glance:
-    """Look at the folders' times; this is what a question costs while nothing changes."""
+def glance(repo: Repository, connection: sqlite3.Connection, mark: bool = False) -> Glance:
+    """Look at the folders' times; this is what a question costs while nothing changes.
+
+    Args:
+        repo: The repository.
+        connection: The index.
+        mark: Whether folders that just changed are given a time of their own.
+    """
     row = connection.execute("SELECT value FROM meta WHERE key='refs'").fetchone()
     seen: dict[str, Any] = json.loads(row[0]) if row else {}
     at = time.time_ns()
     if seen.get("at", 0) > at:
         seen["at"] = 0  # the clock was put back
     packed = list(repo.refs.packed_stamp())
-    folders, listed = _folders(repo, seen.get("folders", {}))
-    return Glance(seen, at, packed, folders, listed)
+    now = Glance(seen, at, packed, {}, {}, set())
+    _look_at_folders(repo, now, mark)
+    return now
 
 
 def look(repo: Repository, connection: sqlite3.Connection, now: Glance) -> Changes:
@@ -92,20 +102,20 @@ def look(repo: Repository, connection: sqlite3.Connection, now: Glance) -> Chang
     if found is None or now.packed != list(repo.refs.packed_stamp()):
         found = _everywhere(repo, connection)
     quiet = now.at - _RACY_NS
-    kept = {folder: stamp if stamp < quiet else 0 for folder, stamp in now.folders.items()}
+    kept = {
+        folder: stamp if stamp < quiet or folder in now.marked else 0
+        for folder, stamp in now.folders.items()
+    }
     found.state = {"packed": now.packed, "digests": digests, "folders": kept, "at": now.at}
     return found
 
 
-def _folders(
-    repo: Repository, known: dict[str, int]
-) -> tuple[dict[str, int], dict[str, list[os.DirEntry[str]]]]:
-    """The folders of loose refs, relative to the common directory, and their mtimes.
+def _look_at_folders(repo: Repository, now: Glance, mark: bool) -> None:
+    """Find the folders of loose refs, relative to the common directory, and their mtimes.
 
     Those that aren't as they were are listed, too.
     """
-    found: dict[str, int] = {}
-    listed: dict[str, list[os.DirEntry[str]]] = {}
+    known = now.seen.get("folders", {})
     pending = [TAGS.rstrip("/"), REFS.rstrip("/")]
     while pending:
         folder = pending.pop()
@@ -115,15 +125,29 @@ def _folders(
             if stamp == known.get(folder):
                 pending += [f for f in known if os.path.dirname(f) == folder]
             else:
+                if mark and stamp >= now.at - _RACY_NS and (own := _mark(path)):
+                    stamp = own
+                    now.marked.add(folder)
                 with os.scandir(path) as entries:
-                    listed[folder] = list(entries)
+                    now.listed[folder] = list(entries)
         except OSError:
             continue
-        found[folder] = stamp
-        for entry in listed.get(folder, ()):
+        now.folders[folder] = stamp
+        for entry in now.listed.get(folder, ()):
             if entry.is_dir(follow_symlinks=False):
                 pending.append(f"{folder}/{entry.name}")
-    return found, listed
+
+
+def _mark(path: str) -> int | None:
+    """Give a folder a time that no write gives it, not even one of the same tick; None where
+    that can't be, as it is somebody else's, or its times are too coarse."""
+    stamp = time.time_ns()
+    try:
+        os.utime(path, ns=(stamp, stamp))
+        found = os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+    return stamp if found == stamp and stamp % 1_000_000 else None
 
 
 def _in_folders(
@@ -177,11 +201,9 @@ def _everywhere(repo: Repository, connection: sqlite3.Connection) -> Changes:
         files = {**repo.refs.loose_items(prefix, damaged), **dict.fromkeys(damaged, "")}
         loose |= files.keys()
         refs.update({**repo.refs.packed_items(prefix), **files})
-    changed = {
-        ref: sha
-        for ref, sha in refs.items()
-        if known.get(ref) != sha or (ref in loose) != (ref in was_loose)
-    }
+    # As sets, since there may be many, and few changed.
+    changed = dict(refs.items() - known.items())
+    changed.update((ref, refs[ref]) for ref in loose ^ was_loose if ref in refs)
     return Changes(changed, loose & changed.keys(), known.keys() - refs.keys())
 
 

@@ -219,13 +219,9 @@ class Writer:
                 (first, f"{TAGS}{key}@w"),
             ).fetchall()
         )
-        highest, carrying = 0, False
-        for ref, target in rows_:
-            name = parse_name(ref[len(TAGS) :])
-            if name is not None and name.version:
-                # Also numbers that can't be read as versions: their names are taken.
-                highest = max(highest, int(name.version.split(".")[0]))
-                carrying = carrying or target == commit
+        # Also numbers that can't be read as versions: their names are taken.
+        highest = max((_major(ref[len(first) :]) for ref, _ in rows_), default=0)
+        carrying = any(t == commit and parse_name(ref[len(TAGS) :]) for ref, t in rows_)
         return highest + 1, carrying
 
     # -- text
@@ -278,3 +274,9 @@ class Writer:
     def state(self, key: str) -> Any:
         """A model's state as it is now."""
         return self.index.ask(lambda c: rows.state_of(c, key))
+
+
+def _major(version: str) -> int:
+    """The first number of a version as a tag's name has it; 0 of what isn't one."""
+    digits = version.partition(".")[0]
+    return int(digits) if digits.isdecimal() and digits.isascii() else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import tempfile
 from pathlib import Path
@@ -30,6 +31,7 @@ from mlgit.registry import increment, rows
 from mlgit.registry.index import RegistryIndex
 from mlgit.registry.registry import Registry
 from mlgit.registry.tags import TAGS, TagName, format_message, format_name
+from mlgit.registry.targets import ARCHIVED, Target
 from mlgit.store.gitstore import GitStore
 from mlgit.tracking.registered import registry_for
 
@@ -107,6 +109,21 @@ class Changes(RuleBasedStateMachine):
         kept, remade = contents(self.registry.index), contents(self.other)
         for table, rows_ in remade.items():
             assert kept[table] == rows_
+
+    @invariant()
+    def what_decides_on_a_stage_says_the_same(self) -> None:
+        def compare(connection: sqlite3.Connection) -> None:
+            whole = rows.state_of(connection, "m")
+            for number in whole.versions:
+                for stage in (Target("Production", True), Target("Staging", True), ARCHIVED):
+                    some = rows.state_about(connection, "m", number, stage.name)
+                    assert stage.held(some) == stage.held(whole)
+                    assert ARCHIVED.held(some) == ARCHIVED.held(whole)
+                    for n in {number, *(v.number for v in stage.within(whole))}:
+                        held = whole.versions[n].stages
+                        assert list(some.versions[n].stages.items()) == list(held.items())
+
+        self.registry.index.ask(compare)
 
     def call(self, name: str, *arguments: Any) -> None:
         try:
@@ -272,6 +289,26 @@ def test_tags_by_hand(in_repo: Path, names: list[str]) -> None:
         repo.refs.update(TAGS + name, repo.objects.write("tag", format_tag(tag)))
         other.discard()
         assert contents(registry.index) == contents(other), line
+    other.close()
+
+
+def test_no_tag_of_the_same_moment_is_missed(client: MlgitClient) -> None:
+    client.create_registered_model("m")
+    client.create_model_version("m", "s3://b/1")
+    registry = registry_for()
+    repo = registry.store.repo
+    commit = registry.index.ask(lambda c: c.execute("SELECT target FROM events").fetchone()[0])
+    other = RegistryIndex(repo)
+    other.path += ".other"
+    for at in range(1, 200):
+        name = f"m#{'abc'[at % 3]}#{at}"
+        tag = Tag(commit, "commit", name, f"{WHO} {1_800_000_000 + at} +0000", "by hand")
+        repo.refs.update(TAGS + name, repo.objects.write("tag", format_tag(tag)))
+        if at % 5 == 0:
+            repo.refs.update(TAGS + "m#moved", repo.refs.read(TAGS + name))
+        for index in (registry.index, other) if at % 2 else (registry.index,):
+            found = index.ask(lambda c: c.execute("SELECT ref, sha FROM events").fetchall())
+            assert dict(found) == repo.refs.items(TAGS)
     other.close()
 
 
