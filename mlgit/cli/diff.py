@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -29,36 +29,39 @@ _SECTIONS = {
 }
 
 
+_F = TypeVar("_F", bound=Callable[..., object])
+_OPTIONS = (
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+    click.option("--md", "as_markdown", is_flag=True, help="Print Markdown for a pull request."),
+    click.option(
+        "--html", "as_html", is_flag=True, help="Print a page of HTML, whole in one file."
+    ),
+    click.option("--curves", is_flag=True, help="Give the metrics' histories too, in JSON."),
+    click.option("--models", is_flag=True, help="Show models: signature, requirements."),
+    click.option("--metrics", is_flag=True, help="Show metrics."),
+    click.option("--params", is_flag=True, help="Show params, tags and datasets."),
+    click.option("--artifacts", is_flag=True, help="Show artifacts."),
+    click.option("--environment", is_flag=True, help="Show the environment."),
+    click.option("--data", is_flag=True, help="Show data: what pointer files name."),
+    click.option("--code", is_flag=True, help="Show the code."),
+    click.option("--stat", is_flag=True, help="Name files that changed, without their diffs."),
+    click.option("--all", "everything", is_flag=True, help="Show what didn't change too."),
+    click.option("--exit-code", is_flag=True, help="Exit with 1 if what is shown differs."),
+)
+
+
+def options(command: _F) -> _F:
+    """Give a command the options of a comparison, which ``show_sides`` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("revisions", metavar="[A [B]]", nargs=-1, type=RUN)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--md", "as_markdown", is_flag=True, help="Print Markdown for a pull request.")
-@click.option("--html", "as_html", is_flag=True, help="Print a page of HTML, whole in one file.")
-@click.option("--curves", is_flag=True, help="Give the metrics' histories too, in JSON.")
-@click.option("--models", is_flag=True, help="Show models: signature, requirements.")
-@click.option("--metrics", is_flag=True, help="Show metrics.")
-@click.option("--params", is_flag=True, help="Show params, tags and datasets.")
-@click.option("--artifacts", is_flag=True, help="Show artifacts.")
-@click.option("--environment", is_flag=True, help="Show the environment.")
-@click.option("--data", is_flag=True, help="Show data: what pointer files name.")
-@click.option("--code", is_flag=True, help="Show the code.")
-@click.option("--stat", is_flag=True, help="Name the files that changed, without their diffs.")
-@click.option("--all", "everything", is_flag=True, help="Show what didn't change too.")
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if what is shown differs.")
+@options
 @click.pass_context
-def diff(
-    ctx: click.Context,
-    /,
-    revisions: tuple[str, ...],
-    as_json: bool,
-    as_markdown: bool,
-    as_html: bool,
-    curves: bool,
-    stat: bool,
-    everything: bool,
-    exit_code: bool,
-    **chosen: bool,
-) -> None:
+def diff(ctx: click.Context, /, revisions: tuple[str, ...], **asked: bool) -> None:
     """Compare two runs, or other revisions: what they logged and the code that they ran.
 
     A and B are runs, branches, tags, commits (HEAD~1), versions of registered models
@@ -71,12 +74,11 @@ def diff(
     """
     if len(revisions) > 2:
         raise click.UsageError("Two revisions can be compared, not more", ctx)
-    names = [s for option, parts in _SECTIONS.items() if chosen[option] for s in parts]
-    how = Shown(form_of(as_json, as_markdown, as_html), names, curves, stat, everything)
+    how = Shown.asked(asked)
     from mlgit.review.revisions import resolve_pair
 
     app: App = ctx.obj
-    if show_sides(app, resolve_pair(app.store(), revisions), how) and exit_code:
+    if show_sides(app, resolve_pair(app.store(), revisions), how) and asked["exit_code"]:
         ctx.exit(FOUND)
 
 
@@ -111,6 +113,17 @@ class Shown:
     curves: bool = False
     stat: bool = False
     everything: bool = False
+
+    @classmethod
+    def asked(cls, asked: Mapping[str, bool]) -> Shown:
+        """What a command's options ask for.
+
+        Raises:
+            UsageError: They ask for several forms.
+        """
+        form = form_of(asked["as_json"], asked["as_markdown"], asked["as_html"])
+        names = [s for option, parts in _SECTIONS.items() if asked[option] for s in parts]
+        return cls(form, names, asked["curves"], asked["stat"], asked["everything"])
 
 
 def show_sides(app: App, sides: tuple[Revision, Revision], how: Shown) -> bool:

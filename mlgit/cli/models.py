@@ -9,6 +9,7 @@ import click
 
 from mlgit.cli import errors, modelsverify, output, registered
 from mlgit.cli.context import MODEL, App
+from mlgit.cli.diff import Shown, options, show_sides
 from mlgit.cli.lazy import Group
 from mlgit.cli.modeldata import listed_json, listed_text, model_json, model_text, trial_text
 from mlgit.cli.output import one_line
@@ -161,37 +162,20 @@ def show(app: App, model: str, as_json: bool) -> None:
 @models.command()
 @click.argument("old", metavar="NAME@VERSION")
 @click.argument("new", metavar="NAME@VERSION")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
-@click.option("--html", "as_html", is_flag=True, help="Print a page of HTML, whole in one file.")
-@click.option("--stat", is_flag=True, help="Name the files that changed, without their diffs.")
-@click.option("--all", "everything", is_flag=True, help="Show what didn't change too.")
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if something differs.")
+@options
 @click.pass_obj
-def diff(
-    app: App,
-    old: str,
-    new: str,
-    as_json: bool,
-    as_markdown: bool,
-    as_html: bool,
-    stat: bool,
-    everything: bool,
-    exit_code: bool,
-) -> int:
+def diff(app: App, /, old: str, new: str, **asked: bool) -> int:
     """Compare two versions of registered models, and the runs that made them.
 
-    A version is NAME@v3, NAME@ALIAS, NAME@production or NAME, which is its latest. Signature and
-    requirements come first, then params, metrics, data and code: what 'mlgit diff' shows.
+    A version is NAME@v3, NAME@ALIAS, NAME@production or NAME, which is its latest. The models come
+    first (signature, flavors, requirements), then what 'mlgit diff' shows of their runs: metrics,
+    params, artifacts, environment, data and code. With options for sections, these alone.
     """
-    from mlgit.cli.diff import Shown, form_of, show_sides
     from mlgit.review.revisions import resolve_version
 
-    store = app.store()
+    how, store = Shown.asked(asked), app.store()
     sides = resolve_version(store, old), resolve_version(store, new)
-    form = form_of(as_json, as_markdown, as_html)
-    how = Shown(form, stat=stat, everything=everything)
-    return errors.FOUND if show_sides(app, sides, how) and exit_code else errors.OK
+    return errors.FOUND if show_sides(app, sides, how) and asked["exit_code"] else errors.OK
 
 
 @models.command("load-check")

@@ -74,16 +74,19 @@ def names_registered(registry: Registry, text: str) -> bool:
 
 def show_registered(app: App, registry: Registry, text: str, as_json: bool) -> None:
     """Print a registered model or a version of one, as ``mlgit models show`` does."""
+    from mlgit.registry.lineage import runs_of
+
     if registry.has(text):
         model = registry.model(text)
         quoted = text.replace("'", "''")
         versions = list(
             registry.search_versions(f"name = '{quoted}'", order_by=["version_number DESC"])
         )
+        runs = runs_of(registry.store, (version.run_id for version in versions))
         if as_json:
-            app.out.json(registereddata.model_json(model, versions))
+            app.out.json(registereddata.model_json(model, versions, runs))
         else:
-            app.out.text(registereddata.model_text(model, versions, app.out))
+            app.out.text(registereddata.model_text(model, versions, runs, app.out))
         return
     from mlgit.registry.sources import version_meant
 
@@ -92,10 +95,12 @@ def show_registered(app: App, registry: Registry, text: str, as_json: bool) -> N
     registered = next((c for c in made if c.event == "register"), None)
     lineage = registry.lineage(version.name, version.version)
     logged = _mlmodel(app, registry, version)
+    run = runs_of(registry.store, [version.run_id]).get(version.run_id or "")
     if as_json:
-        app.out.json(registereddata.version_json(version, registered, lineage, logged))
+        app.out.json(registereddata.version_json(version, registered, lineage, logged, run))
     else:
-        app.out.text(registereddata.version_text(version, registered, lineage, logged, app.out))
+        text = registereddata.version_text(version, registered, lineage, logged, run, app.out)
+        app.out.text(text)
 
 
 def _mlmodel(app: App, registry: Registry, version: ModelVersion) -> Model | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlgit.cli import output
@@ -11,6 +11,7 @@ from mlgit.cli.output import Output, markdown, one_line, times
 from mlgit.models.shown import short_signature
 
 if TYPE_CHECKING:
+    from mlgit.entities import Run
     from mlgit.entities.model_registry import ModelVersion, RegisteredModel
     from mlgit.models.mlmodel import Model
     from mlgit.registry.history import Change
@@ -134,7 +135,9 @@ def guard_text(guard: object) -> str:
 # -- one model
 
 
-def model_json(model: RegisteredModel, versions: Sequence[ModelVersion]) -> dict[str, Any]:
+def model_json(
+    model: RegisteredModel, versions: Sequence[ModelVersion], runs: Mapping[str, Run]
+) -> dict[str, Any]:
     """A registered model, as ``mlgit models show NAME --json`` has it."""
     return {
         "name": model.name,
@@ -145,11 +148,16 @@ def model_json(model: RegisteredModel, versions: Sequence[ModelVersion]) -> dict
             creation_time=model.creation_timestamp,
             last_update_time=model.last_updated_timestamp,
         ),
-        "versions": [version_facts(version) for version in versions],
+        "versions": [
+            {**version_facts(version), "metrics": _metrics(runs.get(version.run_id or ""))}
+            for version in versions
+        ],
     }
 
 
-def model_text(model: RegisteredModel, versions: Sequence[ModelVersion], out: Output) -> str:
+def model_text(
+    model: RegisteredModel, versions: Sequence[ModelVersion], runs: Mapping[str, Run], out: Output
+) -> str:
     """The same for a person."""
     facts = [
         ("description", model.description),
@@ -161,12 +169,15 @@ def model_text(model: RegisteredModel, versions: Sequence[ModelVersion], out: Ou
     lines = [out.style(one_line(model.name), bold=True), *_facts(facts)]
     if not versions:
         return "\n".join([*lines, "", "It has no versions"])
-    headers = ["version", "stage", "aliases", "run", "by", "registered", "description"]
+    names = _telling([_metrics(runs.get(version.run_id or "")) for version in versions])
+    about = ["by", "registered", "description"]
+    headers = ["version", "stage", "aliases", *names, "run", *about]
     rows = [
         [
             f"v{version.version}",
             _stage(version),
             " ".join(version.aliases),
+            *_cells(runs.get(version.run_id or ""), names),
             (version.run_id or "")[:8],
             version.user_id or "",
             output.age(version.creation_timestamp),
@@ -174,7 +185,25 @@ def model_text(model: RegisteredModel, versions: Sequence[ModelVersion], out: Ou
         ]
         for version in versions
     ]
-    return "\n".join([*lines, "", _table(headers, rows, out, md=False)])
+    right = range(3, 3 + len(names))
+    return "\n".join([*lines, "", _table(headers, rows, out, md=False, right=right)])
+
+
+def _metrics(run: Run | None) -> dict[str, float]:
+    return dict(sorted(run.data.metrics.items())) if run is not None else {}
+
+
+def _telling(found: Sequence[Mapping[str, float]]) -> list[str]:
+    """A few metrics to tell versions apart by: those that differ first, then what most have."""
+    names = dict.fromkeys(name for metrics in found for name in metrics)
+    values = {name: [metrics[name] for metrics in found if name in metrics] for name in names}
+    order = sorted(names, key=lambda n: (len(set(values[n])) < 2, -len(values[n]), n))
+    return order[:_FEW]
+
+
+def _cells(run: Run | None, names: Sequence[str]) -> list[str]:
+    metrics = _metrics(run)
+    return [output.number(metrics[name]) if name in metrics else "" for name in names]
 
 
 def _stage(version: ModelVersion) -> str:
@@ -212,7 +241,11 @@ def version_facts(version: ModelVersion) -> dict[str, Any]:
 
 
 def version_json(
-    version: ModelVersion, registered: Change | None, lineage: Lineage, model: Model | None
+    version: ModelVersion,
+    registered: Change | None,
+    lineage: Lineage,
+    model: Model | None,
+    run: Run | None,
 ) -> dict[str, Any]:
     """A version, as ``mlgit models show NAME@VERSION --json`` has it."""
     return {
@@ -229,6 +262,7 @@ def version_json(
             "data": lineage.data,
             "datasets": [{"name": name, "digest": digest} for name, digest in lineage.datasets],
         },
+        "metrics": _metrics(run),
         "flavors": None if model is None else model.flavors,
         "signature": None if model is None else signature_json(model),
     }
@@ -239,15 +273,16 @@ def version_text(
     registered: Change | None,
     lineage: Lineage,
     model: Model | None,
+    run: Run | None,
     out: Output,
 ) -> str:
     """The same for a person."""
-    run = " ".join(filter(None, [lineage.run_id or version.run_id, lineage.run_name]))
+    made_by = " ".join(filter(None, [lineage.run_id or version.run_id, lineage.run_name]))
     code = lineage.code_commit or ""
     tag = registered.tag if registered else ""
     facts = [
         ("source", version.source),
-        ("run", run),
+        ("run", made_by),
         ("page", version.run_link),
         ("stage", _stage(version)),
         ("aliases", ", ".join(version.aliases)),
@@ -265,6 +300,7 @@ def version_text(
     lines = [out.style(f"{one_line(version.name)} version {version.version}", bold=True)]
     lines += _facts(facts)
     data = [[path, f"sha256:{digest[:16]}…"] for path, digest in sorted(lineage.data.items())]
+    lines += section("metrics", [[n, output.number(v)] for n, v in _metrics(run).items()], out)
     lines += section("data", data, out)
     lines += section("datasets", [[name, digest] for name, digest in lineage.datasets], out)
     return "\n".join([*lines, *(signature_lines(model, out) if model is not None else [])])

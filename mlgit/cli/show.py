@@ -10,6 +10,7 @@ from mlgit.cli import output
 from mlgit.cli.context import RUN, App
 from mlgit.cli.output import Output, markdown, one_line
 from mlgit.cli.rundata import run_json
+from mlgit.store.modeltag import HISTORY, flavors, logged
 from mlgit.store.record import TAG_FIELDS
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Where only metrics.yaml could be read, nobody knows a point's step and time.
 _NO_STEP = -(2**63)
+# How much of a tag people are shown; --json has all of it.
+_LONG = 200
 
 
 @click.command()
@@ -103,8 +106,9 @@ def _left_out(source: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _tags(found: Overview) -> list[tuple[str, str]]:
-    """The tags, without those that only repeat what is shown already."""
-    return sorted((k, v) for k, v in found.run.data.tags.items() if k not in TAG_FIELDS)
+    """The tags, without those that only repeat what is shown already; long ones cut."""
+    tags = {k: v for k, v in found.run.data.tags.items() if k not in TAG_FIELDS}
+    return [(k, output.shortened(v, _LONG)) for k, v in sorted(tags.items()) if k != HISTORY]
 
 
 def _sections(found: Overview) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -123,11 +127,17 @@ def _sections(found: Overview) -> list[tuple[str, list[str], list[list[str]]]]:
         [d.dataset.name, d.dataset.digest, {t.key: t.value for t in d.tags}.get(_CONTEXT, "")]
         for d in found.run.inputs.dataset_inputs
     ]
+    models = logged(found.run.data.tags).items()
     return [
         ("params", ["name", "value"], [list(p) for p in sorted(found.run.data.params.items())]),
         ("metrics", ["name", "value", "step", "points"], metrics),
         ("tags", ["name", "value"], [list(tag) for tag in _tags(found)]),
         ("datasets", ["name", "digest", "context"], datasets),
+        (
+            "models",
+            ["path", "flavors"],
+            [[path, ", ".join(flavors(entry))] for path, entry in models],
+        ),
         ("artifacts", ["path", "size", "files"], artifacts),
     ]
 

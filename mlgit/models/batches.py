@@ -25,6 +25,7 @@ CONTENT_TYPES = ("csv", "json", "jsonl", "parquet")
 ROWS = 10_000
 # A JSON document takes about ten times its size in memory.
 LARGEST_DOCUMENT = 256 << 20
+_TYPES = "--content-type says what it is: csv, json, jsonl or parquet"
 _SUFFIXES = {
     ".csv": "csv",
     ".json": "json",
@@ -191,7 +192,7 @@ def _document(text: bytes, schema: Schema | None, rows: int | None) -> Iterator[
     try:
         form = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidParameterValue(f"The input isn't JSON: {error}") from None
+        raise InvalidParameterValue(f"The input isn't JSON: {error}", hint=_TYPES) from None
     data, params = _data(form, schema)
     if hasattr(data, "__len__") and len(data) == 0:
         return
@@ -239,7 +240,9 @@ def _line(at: int, line: bytes) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InvalidParameterValue(f"Line {at} of the input isn't JSON: {error}") from None
+        raise InvalidParameterValue(
+            f"Line {at} of the input isn't JSON: {error}", hint=_TYPES
+        ) from None
 
 
 # -- Parquet

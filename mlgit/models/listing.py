@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,18 +12,18 @@ from mlgit.entities import Run
 from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
 from mlgit.models import environment, uris
 from mlgit.models.folder import ModelFolder, opened
-from mlgit.models.logged import HISTORY
 from mlgit.models.mlmodel import MLMODEL, Model
 from mlgit.models.sources import source_at
 from mlgit.objects import Entry
 from mlgit.objects.manifest import parse_manifest
+from mlgit.store import modeltag
 from mlgit.store.runtree import RunTree
 
 if TYPE_CHECKING:
     from mlgit.registry.sources import Place
     from mlgit.store.gitstore import GitStore
 
-HAS_MODELS = f"tags.`{HISTORY}` IS NOT NULL"
+HAS_MODELS = f"tags.`{modeltag.HISTORY}` IS NOT NULL"
 _SCHEMES = ("runs:", "models:", "mlgit:", "file:", "mlgit-artifacts:")
 
 
@@ -54,24 +53,16 @@ class LoggedModel:
 
 def models_of(run: Run) -> list[LoggedModel]:
     """The models of a run, newest first, as its tag tells: no file is read."""
-    try:
-        history = json.loads(run.data.tags.get(HISTORY) or "[]")
-    except ValueError:
-        history = []
-    found: dict[str, LoggedModel] = {}
-    for entry in reversed(history if isinstance(history, list) else []):
-        path = entry.get("artifact_path") if isinstance(entry, dict) else None
-        if not isinstance(path, str) or path in found:
-            continue  # logged again later
-        flavors = entry.get("flavors")
-        found[path] = LoggedModel(
+    return [
+        LoggedModel(
             run,
             path,
-            tuple(sorted(flavors)) if isinstance(flavors, dict) else (),
+            modeltag.flavors(entry),
             str(entry.get("utc_time_created") or ""),
             str(entry.get("model_uuid") or ""),
         )
-    return list(found.values())
+        for path, entry in modeltag.logged(run.data.tags).items()
+    ]
 
 
 def uri_of(store: GitStore, run_id: str, path: str = "") -> str:

@@ -13,11 +13,11 @@ from mlgit.models import registry
 from mlgit.models.mlmodel import Model, ModelInfo
 from mlgit.models.saving import SaveOptions, check_options
 from mlgit.models.workspace import Workspace
+from mlgit.store.modeltag import HISTORY
 
 if TYPE_CHECKING:
     from mlgit.store.gitstore import GitStore
 
-HISTORY = "mlflow.log-model.history"
 _DEFAULT_PATH = "model"
 
 

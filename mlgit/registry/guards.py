@@ -7,6 +7,7 @@ the tag's message keeps them (docs/format.md, "Guards"). Nothing here writes.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -269,7 +270,17 @@ def _require(subject: Subject, expression: str) -> Result:
         return Result(REQUIRE, expression, False, error.message)
     figures = {field_text(leaf): _figure(run, leaf) for leaf in leaves}
     said = [_said(part, figures, ok) for part, ok in zip(parts, held, strict=True)]
-    return Result(REQUIRE, expression, all(held), "; ".join(dict.fromkeys(said)), figures)
+    found = "; ".join(dict.fromkeys(said)) + ("" if all(held) else _guesses(run, leaves))
+    return Result(REQUIRE, expression, all(held), found, figures)
+
+
+def _guesses(run: Run, leaves: Sequence[Comparison]) -> str:
+    """What was maybe meant by the metrics, params and tags that a run doesn't have."""
+    known: dict[str, Collection[str]] = {
+        "metric": run.data.metrics, "param": run.data.params, "tag": run.data.tags
+    }  # fmt: skip
+    asked = {leaf.key: known.get(leaf.kind, ()) for leaf in leaves}
+    return "".join(_guess(key, have) for key, have in asked.items() if key not in have)
 
 
 def _figure(run: Run, leaf: Comparison) -> Any:
@@ -374,14 +385,18 @@ def _metric(subject: Subject, name: str) -> float:
     value = run.data.metrics.get(name)
     whose = f"version {subject.number}'s run {run.info.run_id}"
     if value is None:
-        import difflib
-
-        close = difflib.get_close_matches(name, run.data.metrics, 1)
-        guess = f" (did you mean {close[0]!r}?)" if close else ""
+        guess = _guess(name, run.data.metrics)
         raise ResourceDoesNotExist(f"{whose} has no metric {name!r}{guess}")
     if value != value:
         raise InvalidParameterValue(f"{name} of {whose} is NaN, which can't be compared")
     return value
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _gain(value: float, held: float, lower_is_better: bool) -> Decimal:

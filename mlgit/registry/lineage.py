@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mlgit.entities import Run, ViewType
 from mlgit.entities.model_registry import ModelVersion
 from mlgit.exceptions import MlgitException
 from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.store import names
+from mlgit.store.filter_tokens import quote
+from mlgit.store.gitstore import GitStore
 from mlgit.store.pointers import SUFFIX, find_pointers
 from mlgit.store.runtree import RunTree
+
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,20 @@ class Lineage:
     dirty: bool | None = None
     data: dict[str, str] = field(default_factory=dict)
     datasets: list[tuple[str, str]] = field(default_factory=list)
+
+
+def runs_of(store: GitStore, run_ids: Iterable[str | None]) -> dict[str, Run]:
+    """The runs of some ids, as far as they are here, by one question."""
+    wanted = sorted({run_id for run_id in run_ids if run_id and "'" not in run_id})
+    found: dict[str, Run] = {}
+    for at in range(0, len(wanted), _AT_ONCE):
+        some = wanted[at : at + _AT_ONCE]
+        listed = ", ".join(quote(run_id) for run_id in some)
+        runs = store.search_runs(
+            None, f"attributes.run_id IN ({listed})", ViewType.ALL, max_results=len(some)
+        )
+        found.update((run.info.run_id, run) for run in runs)
+    return found
 
 
 def trace(repo: Repository, version: ModelVersion) -> Lineage:

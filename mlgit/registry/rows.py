@@ -15,6 +15,7 @@ from mlgit.registry.state import ModelState, Version, replay
 from mlgit.registry.tags import TAGS, Event, TagName, looks_meant, parse_name, read_event
 from mlgit.registry.text import ModelText, format_text, key_of, parse_text, read_text, ref_of
 from mlgit.store import spelling
+from mlgit.store.modeltag import logged
 from mlgit.store.runtree import RunTree
 
 _VERSION = (
@@ -391,8 +392,8 @@ def _look_up(repo: Repository, commit: str) -> tuple[str | None, str | None]:
         run_id = parse_commit(repo.objects.commit(commit)).trailers().get("Mlgit-Run")
         if run_id:
             tags = RunTree(repo, commit).summary().tags
-            logged = json.loads(tags.get("mlflow.log-model.history", "[]"))
-            source = f"runs:/{run_id}/{logged[-1]['artifact_path']}"
+            newest = next(iter(logged(tags)), None)
+            source = f"runs:/{run_id}/{newest}" if newest else source
     except (MlgitException, ValueError, LookupError, TypeError):
         pass  # no run's, or none that can be read
     _known[repo.common_dir, commit] = source, run_id

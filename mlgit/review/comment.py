@@ -140,7 +140,7 @@ def _run(run: RunComparison, named: bool) -> Iterator[_Block]:
     if named:
         sides = f"{literal(facts(run.old), 200)} → {literal(facts(run.new), 200)}"
         yield _Block(1, "a heading", f"#### Experiment {literal(run.folder)}\n\n{sides}")
-    for table in tables(run, SECTIONS, everything=False):
+    for table in tables(run, SECTIONS, everything=False, short=True):
         if not table.rows and not table.note:
             continue
         text = section(table)

@@ -53,7 +53,7 @@ def to_markdown(
     blocks = [_sides(comparison)]
     left_out = 0
     for run in comparison.runs:
-        found = tables(run, sections, everything)
+        found = tables(run, sections, everything, short=True)
         left_out += hidden(found)
         if len(comparison.runs) > 1:
             sides = f"{literal(facts(run.old))} → {literal(facts(run.new))}"

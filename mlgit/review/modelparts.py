@@ -16,10 +16,10 @@ from mlgit.review.values import ValueChange, compare_values
 from mlgit.store import yamlform
 from mlgit.store.absent import bring, bring_manifest
 from mlgit.store.gitstore import GitStore
+from mlgit.store.modeltag import logged
 from mlgit.store.record import Record
 
 # The tag of a run that names its models, and the files of a model's folder that are compared.
-HISTORY_TAG = "mlflow.log-model.history"
 _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _LARGEST = 4 << 20
@@ -210,13 +210,8 @@ class _Reader:
 
 
 def _logged_paths(record: Record | None) -> list[str]:
-    """The folders of the models that a run logged, as its tag tells."""
-    try:
-        entries = json.loads((record.tags.get(HISTORY_TAG) if record else None) or "[]")
-    except ValueError:
-        return []
-    found = [e.get("artifact_path") for e in entries if isinstance(e, dict)]
-    return list(dict.fromkeys(path for path in found if isinstance(path, str) and path))
+    """The folders of the models that a run logged, as its tag tells, the oldest first."""
+    return list(logged(record.tags))[::-1] if record else []
 
 
 def _registered(version: ModelVersion | None) -> dict[str, str]:

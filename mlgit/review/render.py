@@ -61,7 +61,7 @@ def to_text(
     blocks = ["\n".join(_sides(comparison, single))]
     left_out = 0
     for run in comparison.runs:
-        found = tables(run, sections, everything)
+        found = tables(run, sections, everything, short=True)
         left_out += hidden(found)
         if not single:
             lines = [style(f"Experiment {visible(run.folder)}", "heading")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlgit.entities.shown import visible as visible
 from mlgit.entities.shown import visible_lines as visible_lines
@@ -17,6 +17,8 @@ from mlgit.review.modelparts import ModelChange
 from mlgit.review.values import ValueChange
 
 MISSING = "—"
+# So many packages are named where they weren't asked for.
+_FEW = 10
 _MAX_VALUE = 60
 
 
@@ -56,14 +58,19 @@ class Table:
     note: str = ""
 
 
-def tables(run: RunComparison, sections: Collection[str], everything: bool) -> list[Table]:
+def tables(
+    run: RunComparison, sections: Collection[str], everything: bool, *, short: bool = False
+) -> list[Table]:
     """The tables of one pair of runs, without those that have nothing to show.
 
     Args:
         run: The pair.
         sections: Which of ``compare.SECTIONS``.
         everything: Show what didn't change too.
+        short: Name a few of many packages, unless they were asked for: what people look for comes
+            behind them.
     """
+    few = short and not everything and len(sections) > 1
     made: dict[str, Callable[[], list[Table]]] = {
         "models": lambda: [_models(run.models, everything)],
         "metrics": lambda: [_metrics(run.metrics, everything)],
@@ -71,7 +78,7 @@ def tables(run: RunComparison, sections: Collection[str], everything: bool) -> l
         "tags": lambda: [_values("Tags", "tag", run.tags, everything)],
         "datasets": lambda: [_values("Datasets", "dataset", run.datasets, everything)],
         "artifacts": lambda: [_artifacts(run.artifacts)],
-        "environment": lambda: _environment(run, everything),
+        "environment": lambda: _environment(run, everything, few),
     }
     found = [table for name, make in made.items() if name in sections for table in make()]
     return [table for table in found if table.rows or table.note or table.hidden]
@@ -228,15 +235,17 @@ def _entry(entry: Entry | None) -> str:
     return ", ".join(parts) + (" (executable)" if entry.kind == "x" else "")
 
 
-def _environment(run: RunComparison, everything: bool) -> list[Table]:
+def _environment(run: RunComparison, everything: bool, few: bool) -> list[Table]:
     found = run.environment
     if len(found.missing) == 1:
         note = f"The {found.missing[0]} side has no environment recorded."
         return [Table("Environment", (), (), note=note)]
-    return [
-        _values("Environment", "", found.system, everything),
-        _values("Packages", "package", found.packages, everything),
-    ]
+    packages = _values("Packages", "package", found.packages, everything)
+    if few and len(packages.rows) > _FEW:
+        more = plural(len(packages.rows) - _FEW, "more package")
+        row = (Cell(f"and {more} (mlgit diff --environment)", "faint"), *([Cell("")] * 2))
+        packages = replace(packages, rows=[*packages.rows[:_FEW], row])
+    return [_values("Environment", "", found.system, everything), packages]
 
 
 # -- words

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from mlgit.entities import Run, ViewType
 from mlgit.entities.model_registry import ModelVersion, RegisteredModel
 from mlgit.exceptions import MlgitException
 from mlgit.models import uris
@@ -19,6 +18,7 @@ from mlgit.models.shown import short_signature
 from mlgit.registry import rows
 from mlgit.registry.guards import entry_text
 from mlgit.registry.history import Change
+from mlgit.registry.lineage import runs_of
 from mlgit.registry.registry import Registry
 from mlgit.registry.sources import place_of
 from mlgit.registry.state import ModelState
@@ -27,7 +27,6 @@ from mlgit.server.markdown import to_html
 from mlgit.server.registered import registry
 from mlgit.server.site import store
 from mlgit.server.table import number_in
-from mlgit.store.filter_tokens import quote
 
 pages = Blueprint("model", __name__)
 VERSIONS = 25
@@ -81,7 +80,7 @@ def index(name: str) -> ResponseReturnValue:
         count=len(state.versions),
         held=held(models, state, changes),
         versions=versions,
-        runs=runs_of(version.run_id for version in versions),
+        runs=runs_of(store(), [version.run_id for version in versions]),
         signatures={v.version: signature_of(models, v) for v in versions},
         registered={c.version: c for c in changes if c.event == "register"},
         changes=shown,
@@ -148,18 +147,6 @@ def held(models: Registry, state: ModelState, changes: Sequence[Change]) -> list
         )
     )
     return found
-
-
-def runs_of(run_ids: Iterable[str | None]) -> dict[str, Run]:
-    """The runs of some ids, as far as they are here, by one question."""
-    wanted = sorted({run_id for run_id in run_ids if run_id and "'" not in run_id})
-    if not wanted:
-        return {}
-    listed = ", ".join(quote(run_id) for run_id in wanted)
-    found = store().search_runs(
-        None, f"attributes.run_id IN ({listed})", ViewType.ALL, max_results=len(wanted)
-    )
-    return {run.info.run_id: run for run in found}
 
 
 def checked(change: Change) -> list[tuple[str, str]]:

@@ -19,14 +19,14 @@ from mlgit.models.listing import Description, describe_version, is_here
 from mlgit.models.shown import flavor_rows, param_rows, schema_rows
 from mlgit.registry import trust
 from mlgit.registry.history import Change
-from mlgit.registry.lineage import Lineage
+from mlgit.registry.lineage import Lineage, runs_of
 from mlgit.registry.registry import Registry
 from mlgit.registry.sources import place_of
 from mlgit.registry.state import ModelState
 from mlgit.registry.targets import Target, targets_of
 from mlgit.server.lineage import draw
 from mlgit.server.markdown import to_html
-from mlgit.server.model import checked, runs_of, shown_tags
+from mlgit.server.model import checked, shown_tags
 from mlgit.server.registered import registry
 from mlgit.server.site import store
 from mlgit.server.table import SYSTEM
@@ -95,7 +95,7 @@ def index(name: str, number: str) -> ResponseReturnValue:
     own = [c for c in models.changes(name) if c.version == version.version]
     held = targets_of(state, version.version)
     lineage, problem = _lineage(models, version)
-    run = runs_of([version.run_id]).get(version.run_id or "")
+    run = runs_of(store(), [version.run_id]).get(version.run_id or "")
     metrics = sorted(run.data.metrics.items()) if run else []
     metrics = [found for found in metrics if not found[0].startswith(SYSTEM)]
     return render_template(

@@ -271,6 +271,7 @@ def test_pipes(run, logged):
     for args in ((), ("-i", "-", "-o", "-")):
         found = run("models", "predict", "one", "-t", "csv", *args, input=text).stdout
         assert [round(v, 6) for v in json.loads(found)["predictions"]] == ANSWER
+        assert found.endswith("}\n")
     lines = FRAME.to_json(orient="records", lines=True)
     found = run("models", "predict", "one", "-t", "jsonl", "--batch-size", "2", input=lines).stdout
     assert [round(json.loads(line), 6) for line in found.splitlines()] == ANSWER

@@ -91,6 +91,23 @@ def test_a_refusal_says_which_and_by_what(two: MlgitClient, run: Run, repo: Path
     assert tags(repo) == before
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            "metrics.acuracy > 0.9",
+            "metrics.acuracy isn't there, needs > 0.9 (did you mean 'accuracy'?)",
+        ),
+        ("params.learning_rat = '1'", "(did you mean 'learning_rate'?)"),
+        ("metrics.f1 > 0", "metrics.f1 isn't there, needs > 0\n"),
+    ],
+)
+def test_a_misspelled_name_in_a_guard(two: MlgitClient, run: Run, asked: str, said: str) -> None:
+    two.log_param(two.get_model_version(NAME, 1).run_id, "learning_rate", 1)
+    done = run("promote", f"{NAME}@1", "--to", "production", "--require", asked, code=4)
+    assert said in done.stderr
+
+
 def test_demote_and_rollback(two: MlgitClient, run: Run, data: Run, repo: Path) -> None:
     for number in (1, 2):
         run("promote", f"{NAME}@{number}", "--to", "production")

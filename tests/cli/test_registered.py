@@ -126,6 +126,24 @@ def test_show_a_model(run, data, three):
     assert [v["version"] for v in found["versions"]] == [3, 2, 1]
 
 
+def test_versions_are_told_apart_by_their_metrics(run, data, three, client):
+    for at, run_id in enumerate(three):
+        for name, value in (("a_same", 1.0), ("loss", 0.5 - at / 10), ("z_acc", 0.7 + at / 10)):
+            client.log_metric(run_id, name, value)
+        client.log_metric(run_id, "b_same", 2.0)
+    lines = run("models", "show", NAME).stdout.splitlines()
+    (head,) = (line.split() for line in lines if line.startswith("version"))
+    assert head[3:7] == ["loss", "z_acc", "a_same", "run"]
+    (row,) = (line.split() for line in lines if line.startswith("v2"))
+    assert row[3:7] == ["0.4", "0.8", "1", three[1][:8]]
+    found = data("models", "show", NAME, "--json")["versions"]
+    assert [v["metrics"]["loss"] for v in found] == [0.3, 0.4, 0.5]
+    assert "z_acc   0.8" in run("models", "show", f"{NAME}@2").stdout
+    assert data("models", "show", f"{NAME}@2", "--json")["metrics"]["a_same"] == 1
+    assert "Models" in run("models", "diff", f"{NAME}@1", f"{NAME}@2").stdout
+    assert "Models" not in run("models", "diff", f"{NAME}@1", f"{NAME}@2", "--metrics").stdout
+
+
 @pytest.mark.parametrize("which", ["v2", "2", "champion", "Production", "production"])
 def test_show_a_version(run, data, three, which):
     text = run("models", "show", f"{NAME}@{which}").stdout

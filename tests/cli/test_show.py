@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -94,3 +95,14 @@ def test_a_name_that_is_used_again_after_a_deletion(run, data, three):
 
 def test_no_runs_yet(run, repo):
     assert "no runs yet" in run("show", code=3).stderr
+
+
+def test_models_and_long_tags(run, data, repo):
+    with mlgit.start_run(run_name="r"):
+        said = [{"artifact_path": "m", "flavors": {"sklearn": {}, "python_function": {}}}]
+        mlgit.set_tag("mlflow.log-model.history", json.dumps(said))
+        mlgit.set_tag("long", "x" * 3000)
+    text = run("show", "r").stdout
+    assert "m     python_function, sklearn" in text and "artifact_path" not in text
+    assert "x" * 199 + "…" in text and "x" * 200 not in text
+    assert data("show", "r", "--json")["tags"]["long"] == "x" * 3000

@@ -280,3 +280,23 @@ def test_exit_codes_of_the_command(mlgit: Any) -> None:
     assert mlgit("diff", "nothing")[0] == 3
     assert mlgit("diff", "a", "b", "c")[0] == 2
     assert mlgit("diff", "--md", "--json")[0] == 2
+
+
+def test_few_of_many_packages_are_named_before_the_code(place: Any) -> None:
+    for at, name in enumerate(("one", "two")):
+        versions = {f"p{number:03}": f"{at}.0" for number in range(60)}
+        place.run(
+            name, environment={"python": "3.11", "packages": versions}, params={"lr": str(at)}
+        )
+    comparison = made(place, "one", "two")
+    for text in (to_text(comparison), to_markdown(comparison)):
+        assert text.count("p0") == 10
+        assert literal_free(text).count("and 50 more packages (mlgit diff --environment)") == 1
+    assert to_text(comparison, ["environment"]).count("p0") == 60
+    assert to_text(comparison, everything=True).count("p0") == 60
+    assert len(to_dict(comparison)["runs"][0]["environment"]["packages"]) == 60
+
+
+def literal_free(text: str) -> str:
+    """Markdown without its backslashes."""
+    return text.replace("\\", "")
