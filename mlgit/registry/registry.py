@@ -493,20 +493,23 @@ class Registry:
                 f"Model version transition cannot archive existing model versions because "
                 f"'{stage}' is not an Active stage. Valid stages are {list(checks.ACTIVE_STAGES)}"
             )
-        target = None if wanted == NO_STAGE else Target(wanted, True)
+        target = Target(wanted, True)
         with self.writer.lock():
             version = self.version(name, number)
-            about, key = version.version, self.key(name)
-            state = self.index.ask(lambda c: rows.state_about(c, key, about, wanted))
-            state.name = name
-            moves = self._moves(state, said)
-            if target is None:
+            moves = self._moves(self._state_about(name, version.version, target), said)
+            if wanted == NO_STAGE:
                 moves.leave_stages(version.version, **said)
             else:
                 moves.give(target, version.version, archive_existing, **said)
             made = self.version(name, version.version)
             self.writer.tidy()
         return made
+
+    def _state_about(self, name: str, number: int, target: Target) -> ModelState:
+        key = self.key(name)
+        state = self.index.ask(lambda c: rows.state_about(c, key, number, target))
+        state.name = name
+        return state
 
     def _moves(self, state: ModelState, said: dict[str, Any]) -> Moves:
         """A change to a model; what all of its tags say is taken out of ``said``."""
@@ -527,11 +530,12 @@ class Registry:
             InvalidParameterValue: The alias can't be one, or is reserved.
         """
         checked = checks.new_alias(alias)
+        target = Target(checked, False)
         with self.writer.lock():
             version = self.version(name, number)
-            moves = self._moves(self.state(name), said)
+            moves = self._moves(self._state_about(name, version.version, target), said)
             if moves.state.holder(checked) != version.version:
-                moves.give(Target(checked, False), version.version, **said)
+                moves.give(target, version.version, **said)
                 self.writer.tidy()
 
     def delete_alias(self, name: str, alias: str, reason: str | None = None) -> None:

@@ -13,6 +13,7 @@ from mlgit.git import Repository
 from mlgit.git.commits import parse_commit
 from mlgit.registry.state import ModelState, Version, replay
 from mlgit.registry.tags import TAGS, Event, TagName, looks_meant, parse_name, read_event
+from mlgit.registry.targets import Target
 from mlgit.registry.text import ModelText, format_text, key_of, parse_text, read_text, ref_of
 from mlgit.store import spelling
 from mlgit.store.modeltag import logged
@@ -191,18 +192,20 @@ def state_of(connection: sqlite3.Connection, key: str) -> ModelState:
     return replay(key, events_of(connection, key), text_of(connection, key)[1])
 
 
-def state_about(connection: sqlite3.Connection, key: str, number: int, stage: str) -> ModelState:
-    """A model's state as far as a version's change of stage goes.
+def state_about(
+    connection: sqlite3.Connection, key: str, number: int, target: Target
+) -> ModelState:
+    """A model's state as far as it goes to give a version a stage or an alias.
 
     Args:
         connection: The index.
         key: The model's key.
         number: The version.
-        stage: Where it is to go.
+        target: What it is to get.
 
     Returns:
-        The state with this version, those that are in the stage, and the one that was archived
-        last: a version's stages are told by its own commit's tags. Of a model with a version that
+        The state with this version, those that have the stage or the alias, and of a stage the one
+        that was archived last: what a version has is told by its own commit's tags. Of a model with a version that
         was registered more than once, which may be on several commits, all of it.
     """
     first, end = f"{TAGS}{key}@v", f"{TAGS}{key}@w"
@@ -210,12 +213,17 @@ def state_about(connection: sqlite3.Connection, key: str, number: int, stage: st
     if connection.execute(again, (first, end)).fetchone():
         return state_of(connection, key)
     of_model = "SELECT commit_sha FROM model_versions WHERE model=? AND "
-    events = deciding_events(
-        connection,
-        f"key=? AND target IN ({of_model} (version_number=? OR current_stage=?) UNION ALL "
-        f"SELECT * FROM ({of_model} current_stage='Archived' ORDER BY stage_at DESC LIMIT 1))",
-        *(key, key, number, stage, key),
-    )
+    if target.is_stage:
+        commits = (
+            f"{of_model} (version_number=? OR current_stage=?) UNION ALL "
+            f"SELECT * FROM ({of_model} current_stage='Archived' ORDER BY stage_at DESC LIMIT 1)"
+        )
+        args: tuple[object, ...] = (key, number, target.name, key)
+    else:
+        holder = "SELECT version_number FROM aliases WHERE model=? AND alias=?"
+        commits = f"{of_model} (version_number=? OR version_number=({holder}))"
+        args = (key, number, key, target.name)
+    events = deciding_events(connection, f"key=? AND target IN ({commits})", key, *args)
     return replay(key, events, text_of(connection, key)[1])
 
 

@@ -115,8 +115,11 @@ class Changes(RuleBasedStateMachine):
         def compare(connection: sqlite3.Connection) -> None:
             whole = rows.state_of(connection, "m")
             for number in whole.versions:
+                for alias in (Target("best", False), Target("production", False)):
+                    some = rows.state_about(connection, "m", number, alias)
+                    assert alias.held(some) == alias.held(whole)
                 for stage in (Target("Production", True), Target("Staging", True), ARCHIVED):
-                    some = rows.state_about(connection, "m", number, stage.name)
+                    some = rows.state_about(connection, "m", number, stage)
                     assert stage.held(some) == stage.held(whole)
                     assert ARCHIVED.held(some) == ARCHIVED.held(whole)
                     for n in {number, *(v.number for v in stage.within(whole))}:
