@@ -40,11 +40,15 @@ def copy_and_hash(source: int, target: int, expected: int = 0, tell: Tell | None
     if expected < _LARGE:
         digest = hashlib.sha256()
         buffer = memoryview(bytearray(min(CHUNK, max(expected + 1, 1 << 12))))
+        done = 0
         while count := os.readv(source, [buffer]):
             digest.update(buffer[:count])
             write_all(target, buffer[:count])
             if tell is not None:
                 tell(count)
+            done += count
+            if count < len(buffer) and 0 < expected <= done:
+                break  # the end: most files are read by one call
         return digest.hexdigest()
     return _copy_large(source, target, tell)
 
@@ -123,10 +127,14 @@ def digest_of(path: str, tell: Tell | None = None) -> str:
         if size >= _LARGE:
             return _copy_large(fd, None, tell)
         buffer = memoryview(bytearray(min(CHUNK, max(size + 1, 1 << 12))))
+        done = 0
         while count := os.readv(fd, [buffer]):
             digest.update(buffer[:count])
             if tell is not None:
                 tell(count)
+            done += count
+            if count < len(buffer) and done >= size:
+                break
     finally:
         os.close(fd)
     return digest.hexdigest()

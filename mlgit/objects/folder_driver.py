@@ -13,9 +13,9 @@ from typing import Any
 
 from mlgit.objects.copying import Tell, clone, copy_and_hash, digest_of
 from mlgit.objects.drivers import Found, check_sent, damaged_on_the_way
-from mlgit.objects.parallel import Threads
+from mlgit.objects.parallel import Done, Threads
 from mlgit.objects.users import FRESH
-from mlgit.objects.whole import Whole
+from mlgit.objects.whole import LARGE, Whole
 
 # Bytes that a folder is given or asked for at once, without a thread; unless one such call took
 # so many seconds: then the next so many go to threads.
@@ -71,12 +71,12 @@ class FolderDriver:
         if self._slow > 0 or not _is_small(method, arguments):
             self._slow -= 1
             return self._threads.start(work, *arguments)
-        future: Future[Any] = Future()
+        future: Future[Any]
         begun = time.monotonic()
         try:
-            future.set_result(work(*arguments))
+            future = Done(work(*arguments))
         except Exception as error:
-            future.set_exception(error)
+            future = Done(error=error)
         if time.monotonic() - begun > _SLOW:
             self._slow = _SLOW_FOR
         return future
@@ -104,13 +104,16 @@ class FolderDriver:
         """Put a file in: shared where it may be, else copied; then renamed."""
         target = f"{self.root}/{key}"
         temporary = f"{self.root}/objects/tmp/{self._mark}-{os.getpid():x}-{next(self._numbers):x}"
+        made = True
         try:
             if share and self._clone(path, temporary, 0o444):
                 digest = sha256 if whole else digest_of(temporary, tell)
             elif share and self._may_link(path, f"{self.root}/objects"):
                 check_sent(sha256 if whole else digest_of(path, tell), sha256)
+                made = False
                 if self._link_in(path, target, size):
                     return
+                made = True
                 digest = self._copy(path, temporary, 0o444, tell)
             else:
                 digest = self._copy(path, temporary, 0o444, tell)
@@ -123,7 +126,8 @@ class FolderDriver:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 os.rename(temporary, target)
         finally:
-            _discard(temporary)
+            if made:
+                _discard(temporary)
 
     def get(
         self,
@@ -137,14 +141,15 @@ class FolderDriver:
         """Bring a file out: shared where it may be, else copied."""
         source = f"{self.root}/{key}"
         try:
-            known = share and self._whole.knows(source, sha256)
+            large = size is None or size >= LARGE
+            known = share and large and self._whole.knows(source, sha256)
             if share and (self._clone(source, path, 0o600) or self._link_out(source, path)):
                 digest = sha256 if known else digest_of(path, tell)
             else:
                 digest = self._copy(source, path, 0o600, tell)
             if digest != sha256:
                 raise damaged_on_the_way(sha256)
-            return os.stat(path).st_size
+            return os.stat(path).st_size if size is None else size
         except BaseException:
             _discard(path)  # for another attempt
             raise

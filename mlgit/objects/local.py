@@ -7,7 +7,7 @@ import itertools
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -323,6 +323,17 @@ class LocalObjects:
         self.quarantine(sha256)
         return None
 
+    def listed(self, shas: Iterable[str]) -> set[str]:
+        """Which of many objects are here, of whatever size: folders are listed, not files asked."""
+        wanted = set(shas)
+        found: set[str] = set()
+        for first in {sha[:2] for sha in wanted}:
+            try:
+                found.update(first + name for name in os.listdir(f"{self.root}/sha256/{first}"))
+            except OSError:
+                continue
+        return wanted & found
+
     def quarantine(self, sha256: str) -> None:
         """Put a damaged object aside, to ``damaged/``, so that it can be fetched again."""
         try:
@@ -357,8 +368,9 @@ class LocalObjects:
         if info.st_mode & 0o222:  # what is read-only may be linked from elsewhere
             os.chmod(temporary, 0o444)
         self._place(temporary, sha256)
-        if info.st_nlink > 1 and os.path.lexists(temporary):
-            os.unlink(temporary)  # where both are one file already nothing was renamed
+        # Where both are one file already nothing was renamed; then it has a third name elsewhere.
+        if info.st_nlink > 2 and os.path.lexists(temporary):
+            os.unlink(temporary)
         if info.st_size >= LARGE:
             self._whole.note(self.path(sha256), sha256)
 

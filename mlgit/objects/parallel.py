@@ -75,6 +75,32 @@ def _work(jobs: queue.SimpleQueue[_Call | None], idle: threading.Semaphore) -> N
         idle.release()
 
 
+class Done(Future[R]):
+    """What was done at once, with none of a future's locks: those cost more than small files."""
+
+    def __init__(self, result: R | None = None, error: BaseException | None = None) -> None:
+        self._value = result
+        self._error = error
+
+    def done(self) -> bool:
+        """Always."""
+        return True
+
+    def cancel(self) -> bool:
+        """Never: it is done."""
+        return False
+
+    def result(self, timeout: float | None = None) -> R:
+        """What came of it."""
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What went wrong."""
+        return self._error
+
+
 class _Job(Generic[T]):
     __slots__ = ("attempt", "item", "size")
 
@@ -111,6 +137,7 @@ def run(
     done: queue.SimpleQueue[tuple[_Job[T], Future[R]]] = queue.SimpleQueue()
     later: list[tuple[float, int, _Job[T]]] = []
     running: dict[int, Future[R]] = {}
+    ready: list[tuple[_Job[T], Future[R]]] = []
     used = 0
     worked = False
     held: _Job[T] | None = None
@@ -122,14 +149,17 @@ def run(
         job.attempt += 1
         future = start(job.item)
         running[id(job)] = future
-        future.add_done_callback(lambda future: done.put((job, future)))
+        if isinstance(future, Done):
+            ready.append((job, future))
+        else:
+            future.add_done_callback(lambda future: done.put((job, future)))
 
     try:
         while True:
             now = time.monotonic()
             while later and len(running) < limit and later[0][0] <= now:
                 begin(heapq.heappop(later)[2])
-            while not exhausted and len(running) < limit:
+            while not exhausted and len(running) < limit and not ready:
                 if held is None:
                     try:
                         item = next(waiting)
@@ -143,14 +173,17 @@ def run(
                 held = None
             if not running and not later:
                 return
-            wait = _TICK
-            if later and len(running) < limit:
-                wait = min(wait, max(0.001, later[0][0] - time.monotonic()))
-            try:
-                job, future = done.get(timeout=wait)
-            except queue.Empty:
-                idle()
-                continue
+            if ready:
+                job, future = ready.pop()
+            else:
+                wait = _TICK
+                if later and len(running) < limit:
+                    wait = min(wait, max(0.001, later[0][0] - time.monotonic()))
+                try:
+                    job, future = done.get(timeout=wait)
+                except queue.Empty:
+                    idle()
+                    continue
             del running[id(job)]
             used -= job.size
             error = future.exception()
@@ -165,7 +198,8 @@ def run(
                 yield job.item, None, error
     finally:
         # Threads can't be stopped; most are done in a moment, and then leave nothing behind.
-        wait_for([future for future in running.values() if not future.cancel()], timeout=0.5)
+        left = [future for future in running.values() if not isinstance(future, Done)]
+        wait_for([future for future in left if not future.cancel()], timeout=0.5)
 
 
 def pause(attempt: int) -> float:

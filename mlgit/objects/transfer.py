@@ -18,6 +18,8 @@ from mlgit.objects.whole import LARGE
 
 # What may be in memory of objects that are under way.
 _BUDGET = 40 << 20
+# From so many objects on the folders that they would be in are listed.
+_MANY = 1000
 
 # The SHA-256 of no bytes.
 _EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -111,8 +113,10 @@ def download(
         CorruptData: One has another digest there, whenever it is fetched.
         PermissionDenied, StorageError: The remote won't give them, or there is no room.
     """
-    missing = set()
-    for sha, size in sizes.items():
+    there = local.listed(sizes) if len(sizes) > _MANY else sizes.keys()
+    missing = sizes.keys() - there
+    for sha in there:
+        size = sizes[sha]
         # What is here mustn't go before it is named; it may have gone just before that.
         known = _known(sha, size)
         if local.size(sha, known) is None or (

@@ -162,7 +162,7 @@ def _charts(run: RunComparison) -> Iterator[_Block]:
         return not is_loss, verdicts.get(curve.name) is None, curve.name
 
     drawn: list[str] = []
-    for curve in sorted(run.curves, key=order):
+    for curve in sorted((c for c in run.curves if not c.is_same), key=order):
         if len(drawn) == _MOST_CHARTS + _MOST_FOLDED:
             break
         text = chart(curve)

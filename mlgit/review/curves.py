@@ -25,6 +25,11 @@ class Curve:
     old: tuple[Point, ...]
     new: tuple[Point, ...]
 
+    @property
+    def is_same(self) -> bool:
+        """Whether both sides have the same values at the same steps."""
+        return [(p.step, p.value) for p in self.old] == [(p.step, p.value) for p in self.new]
+
 
 def reduced(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     """Fewer points that draw the same curve.

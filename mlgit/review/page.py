@@ -196,7 +196,11 @@ def _run(
         parts.append(table(one))
         if one.title == "Artifacts":
             parts += _previews(run.artifacts, previewer)
-    drawn = [figure(curve) for curve in run.curves] if "metrics" in sections else []
+    drawn = (
+        [figure(curve) for curve in run.curves if not curve.is_same]
+        if "metrics" in sections
+        else []
+    )
     shown = [one for one in drawn if one is not None]
     if shown:
         parts.append("<h2>Curves</h2>\n<p>dashed: old, solid: new</p>\n" + "\n".join(shown))

@@ -57,11 +57,10 @@ class Vouched:
 
 
 class Rival(NamedTuple):
-    """Another version, by what it holds, its number and its run."""
+    """Another version, by what it holds and its number."""
 
     name: str
     number: int
-    run_id: str
 
 
 @dataclass
@@ -109,7 +108,7 @@ def index(name: str, number: str) -> ResponseReturnValue:
         run=run,
         metrics=metrics[:_METRICS],
         more_metrics=len(metrics[_METRICS:]),
-        rivals=_rivals(models, state, version),
+        rivals=_rivals(state, version),
         source=mask_url(version.source) if version.source else "",
         run_link=mask_url(version.run_link) if version.run_link else "",
         registered=next((c for c in own if c.event == "register"), None),
@@ -152,15 +151,13 @@ def targets_to_offer(state: ModelState, held: list[Target]) -> list[Target]:
     return [target for target in stages + aliases if target not in held]
 
 
-def _rivals(models: Registry, state: ModelState, version: ModelVersion) -> list[Rival]:
+def _rivals(state: ModelState, version: ModelVersion) -> list[Rival]:
     """The versions that it would push out: those in production and staging."""
     found = []
     for name in ("Production", "Staging"):
         held = Target(name, True).held(state)
         if held is not None and held[0] != version.version:
-            run_id = models.version(version.name, held[0]).run_id
-            if run_id and run_id != version.run_id:
-                found.append(Rival(name, held[0], run_id))
+            found.append(Rival(name, held[0]))
     return found
 
 

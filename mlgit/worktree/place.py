@@ -15,6 +15,7 @@ from mlgit.objects.copying import clone, copy_and_hash, copy_unread
 from mlgit.objects.drivers import damaged_on_the_way
 from mlgit.objects.remote import key_of
 from mlgit.objects.scan import PART
+from mlgit.objects.whole import LARGE
 
 LINKS = ("reflink", "hardlink", "copy")
 # What says that this file system can't, rather than that this file can't.
@@ -80,14 +81,14 @@ class Placer:
         temporary = f"{folder}/{PART}{os.getpid():x}-{next(self._counter):x}"
         left = True
         try:
-            if source is not None or not self._link(entry, temporary):
+            copied = source is not None or not self._link(entry, temporary)
+            if copied:
                 self._copy(entry, temporary, source)
-            found = os.lstat(temporary)
-            if found.st_nlink == 1:
+            if copied or os.lstat(temporary).st_nlink == 1:
                 # A time that no later write gives it, not even one of the same tick.
                 now = time.time_ns()
                 os.utime(temporary, ns=(now, now))
-                found = os.lstat(temporary)
+            found = os.lstat(temporary)
             os.rename(temporary, target)
             left = found.st_nlink > 1  # where both are one file already nothing is renamed
             return found
@@ -180,7 +181,7 @@ class Placer:
         try:
             target = self._create(entry, temporary)
             try:
-                if source is None and self._objects.is_whole(entry.sha256):
+                if source is None and entry.size >= LARGE and self._objects.is_whole(entry.sha256):
                     copy_unread(fd, target, entry.size)
                     return
                 sha = copy_and_hash(fd, target, entry.size)

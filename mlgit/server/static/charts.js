@@ -1,6 +1,7 @@
 // The charts of a page: fetched when they come into view, drawn again when the controls change.
 // Each is a ``figure.chart`` with ``data-key`` and ``data-runs`` (ids, with spaces between).
 
+import { drawBars, single } from "./bars.js";
 import { draw } from "./chart.js";
 import { follow } from "./live.js";
 
@@ -91,6 +92,7 @@ function paint(figure) {
   const rest = `${total} ${total === 1 ? "point" : "points"}${odd ? `, ${odd} of them not finite` : ""}${series.length === 1 && end !== null && end !== undefined ? ` · last ${Number(end.toPrecision(6))}` : ""}`;
   says.textContent = rest;
   box.setAttribute("aria-label", `Chart of ${figure.dataset.key}: ${rest}`);
+  if (series.length > 1 && single(series)) return drawBars(box, series);
   draw(box, series, { axis: how.x, logX: how.logX, logY: how.logY, says, rest });
 }
 

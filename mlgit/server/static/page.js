@@ -93,6 +93,9 @@ async function copy(button) {
 showTimes();
 setInterval(showTimes, MINUTE);
 document.addEventListener("keydown", onKey);
+// On a phone the menu is wider than the screen.
+const here = document.querySelector("header nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
 for (const id of ["theme", "keys"]) document.getElementById(id).hidden = false;
 document.getElementById("theme").addEventListener("click", switchTheme);
 document.getElementById("keys").addEventListener("click", () => document.getElementById("keys-list").showModal());
