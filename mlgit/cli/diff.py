@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from mlgit.cli.context import RUN, App
 from mlgit.cli.errors import FOUND
+from mlgit.cli.options import shared
 from mlgit.cli.output import Output
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ _SECTIONS = {
 }
 
 
-_F = TypeVar("_F", bound=Callable[..., object])
-_OPTIONS = (
+# Those of a comparison, which ``show_sides`` takes.
+options = shared(
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     click.option("--md", "as_markdown", is_flag=True, help="Print Markdown for a pull request."),
     click.option(
@@ -48,13 +49,6 @@ _OPTIONS = (
     click.option("--all", "everything", is_flag=True, help="Show what didn't change too."),
     click.option("--exit-code", is_flag=True, help="Exit with 1 if what is shown differs."),
 )
-
-
-def options(command: _F) -> _F:
-    """Give a command the options of a comparison, which ``show_sides`` takes."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.command()

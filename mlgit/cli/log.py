@@ -3,63 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from mlgit.cli import columns as table_columns
 from mlgit.cli.columns import Row
 from mlgit.cli.context import App
+from mlgit.cli.options import shared
 from mlgit.cli.rundata import find_runs, run_json
 from mlgit.entities import Run, ViewType
 
 _LIMIT = 20
 _NUMBER = re.compile(r"^-([0-9]+)\Z")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _list_options(command: F) -> F:
-    """The options that lists of runs share."""
-    for option in reversed(
-        [
-            click.option(
-                "-n",
-                "--max-results",
-                "limit",
-                metavar="N",
-                type=click.IntRange(min=1),
-                help=f"How many runs to list; {_LIMIT} unless --all is given.",
-            ),
-            click.option(
-                "-e",
-                "--experiment",
-                "experiments",
-                metavar="NAME|ID",
-                multiple=True,
-                help="Only runs of this experiment; may be repeated.",
-            ),
-            click.option(
-                "--order-by",
-                metavar="KEY",
-                multiple=True,
-                help="Sort by KEY, as in 'metrics.loss ASC'; may be repeated.",
-            ),
-            click.option("--all", "everything", is_flag=True, help="All runs, deleted ones too."),
-            click.option(
-                "--columns",
-                metavar="LIST",
-                multiple=True,
-                help="What to show, separated by commas: "
-                f"{', '.join(table_columns.ATTRIBUTES)}, metrics.NAME, params.NAME, tags.NAME. "
-                "NAME may hold * and ?.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print a JSON array of runs."),
-            click.option("--md", "as_markdown", is_flag=True, help="Print a table in Markdown."),
-        ]
-    ):
-        command = option(command)
-    return command
+# Those that lists of runs share.
+_list_options = shared(
+    click.option(
+        "-n",
+        "--max-results",
+        "limit",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help=f"How many runs to list; {_LIMIT} unless --all is given.",
+    ),
+    click.option(
+        "-e",
+        "--experiment",
+        "experiments",
+        metavar="NAME|ID",
+        multiple=True,
+        help="Only runs of this experiment; may be repeated.",
+    ),
+    click.option(
+        "--order-by",
+        metavar="KEY",
+        multiple=True,
+        help="Sort by KEY, as in 'metrics.loss ASC'; may be repeated.",
+    ),
+    click.option("--all", "everything", is_flag=True, help="All runs, deleted ones too."),
+    click.option(
+        "--columns",
+        metavar="LIST",
+        multiple=True,
+        help="What to show, separated by commas: "
+        f"{', '.join(table_columns.ATTRIBUTES)}, metrics.NAME, params.NAME, tags.NAME. "
+        "NAME may hold * and ?.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print a JSON array of runs."),
+    click.option("--md", "as_markdown", is_flag=True, help="Print a table in Markdown."),
+)
 
 
 class _ListCommand(click.Command):

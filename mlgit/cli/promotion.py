@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from mlgit.cli import pushing
 from mlgit.cli.context import MODEL, App
+from mlgit.cli.options import shared
 from mlgit.cli.output import Output, one_line, safe
 from mlgit.exceptions import PromotionRefused
 
@@ -18,21 +19,14 @@ if TYPE_CHECKING:
     from mlgit.registry.guards import Guards, Result
     from mlgit.registry.proposal import Promotion
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _writing(command: _F) -> _F:
-    """The options of every command that writes tags."""
-    for option in reversed(
-        [
-            click.option("--reason", metavar="TEXT", help="Why; the tags say it."),
-            click.option("--sign", is_flag=True, help="Sign the tags, as git tag -s does."),
-            click.option("--dry-run", is_flag=True, help="Check everything and write nothing."),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        ]
-    ):
-        command = option(command)
-    return pushing.push_options(command)
+# Those of every command that writes tags.
+_writing = shared(
+    pushing.push_options,
+    click.option("--reason", metavar="TEXT", help="Why; the tags say it."),
+    click.option("--sign", is_flag=True, help="Sign the tags, as git tag -s does."),
+    click.option("--dry-run", is_flag=True, help="Check everything and write nothing."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+)
 
 
 @click.command()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlgit.cli.context import App
+from mlgit.cli.options import shared
 from mlgit.cli.output import one_line, plural, safe
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mlgit.sync.crossing import HeldBack
     from mlgit.sync.push import Progress, Pushed
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 # What ``--push`` without a remote gives.
 _DEFAULT = ""
 _NOT_PUSHED = "It is done in this clone, and not pushed"
@@ -33,24 +33,24 @@ _NO_RENUMBER = click.option(
 )
 
 
-def crossing_options(command: _F) -> _F:
-    """Add ``--no-renumber`` and ``--sign``: what may become of tags that others crossed."""
-    sign = click.option(
+# What may become of tags that others crossed.
+crossing_options = shared(
+    _NO_RENUMBER,
+    click.option(
         "--sign", is_flag=True, help="Sign tags again that were signed and have to be made again."
-    )
-    return _NO_RENUMBER(sign(command))
-
-
-def push_options(command: _F) -> _F:
-    """Add ``--push [REMOTE]`` and ``--no-renumber``: the arguments ``push`` and ``no_renumber``."""
-    push = click.option(
+    ),
+)
+# What ``asked`` takes: the arguments ``push`` and ``no_renumber``.
+push_options = shared(
+    click.option(
         "--push",
         metavar="[GIT_REMOTE]",
         is_flag=False,
         flag_value=_DEFAULT,
         help="Push what was written; to the branch's remote, or origin, where none is named.",
-    )
-    return push(_NO_RENUMBER(command))
+    ),
+    _NO_RENUMBER,
+)
 
 
 @dataclass(frozen=True)
