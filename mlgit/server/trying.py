@@ -94,7 +94,7 @@ def _predicted(version: ModelVersion, kind: str, text: str) -> Answer:
     try:
         # Where the team wants signatures, it wants them here.
         place = trust.place(registry(), version.name, version.version)
-        folder = ModelFolder(source_at(place, store()), uri_of(version))
+        folder = ModelFolder(source_at(place, store()), uri_of(version.name, version.version))
         output = _run(folder, kind, text, answer)
     except MlgitException as error:
         answer.problem, answer.hint = error.message, error.hint
@@ -153,7 +153,14 @@ def _page(
 ) -> Response:
     contents = contents_of(registry(), version)
     suffix = "csv" if kind == "csv" else "json"
-    command = ["mlgit", "models", "predict", uri_of(version), "-i", f"input.{suffix}"]
+    command = [
+        "mlgit",
+        "models",
+        "predict",
+        uri_of(version.name, version.version),
+        "-i",
+        f"input.{suffix}",
+    ]
     page = render_template(
         "models/try.html",
         name=version.name,
@@ -179,7 +186,9 @@ def _example(version: ModelVersion, kind: str) -> str:
     if contents_of(registry(), version).found is None:
         return ""
     try:
-        folder = ModelFolder(source_at(place_of(registry(), version), store()), uri_of(version))
+        folder = ModelFolder(
+            source_at(place_of(registry(), version), store()), uri_of(version.name, version.version)
+        )
         text = folder.serving_input() or ""
         folder.close()
     except MlgitException:

@@ -57,10 +57,11 @@ class Vouched:
 
 
 class Rival(NamedTuple):
-    """Another version, by what it holds and its number."""
+    """Another version: what it holds, its number, and its URI."""
 
     name: str
     number: int
+    uri: str
 
 
 @dataclass
@@ -119,7 +120,8 @@ def index(name: str, number: str) -> ResponseReturnValue:
         lineage_problem=problem,
         drawing=draw(lineage, [str(target) for target in held]),
         contents=contents_of(models, version),
-        load=f"mlgit.pyfunc.load_model({uri_of(version)!r})",
+        uri=uri_of(name, version.version),
+        load=f"mlgit.pyfunc.load_model({uri_of(name, version.version)!r})",
         files_shown=_FILES,
     )
 
@@ -139,9 +141,9 @@ def version_of(models: Registry, name: str, number: str) -> ModelVersion:
     return models.version(name, int(number))
 
 
-def uri_of(version: ModelVersion) -> str:
+def uri_of(name: str, number: int) -> str:
     """The URI that programs and commands load a version by."""
-    return f"models:/{version.name.replace('%', '%25')}/{version.version}"
+    return f"models:/{name.replace('%', '%25')}/{number}"
 
 
 def targets_to_offer(state: ModelState, held: list[Target]) -> list[Target]:
@@ -157,7 +159,7 @@ def _rivals(state: ModelState, version: ModelVersion) -> list[Rival]:
     for name in ("Production", "Staging"):
         held = Target(name, True).held(state)
         if held is not None and held[0] != version.version:
-            found.append(Rival(name, held[0]))
+            found.append(Rival(name, held[0], uri_of(version.name, held[0])))
     return found
 
 

@@ -250,6 +250,7 @@ def _filled(text: str, context: Context) -> str:
 
 
 _RUN = "/#/experiments/0/runs/<LONG>"
+_MODEL = registry_data.model_name(0)
 _PLOTLY = 'document.querySelector(".js-plotly-plot .scatterlayer .trace")'
 
 ROWS = [
@@ -294,4 +295,9 @@ ROWS = [
                 'document.querySelector(".js-plotly-plot .main-svg")')),
     Row("models", "registered models", "beside", None,
         _beside("models", "/models?sort=name", "/#/models", _says(registry_data.model_name(0)))),
+    Row("model", "a registered model", "beside", None,
+        _beside("model", f"/models/{_MODEL}", f"/#/models/{_MODEL}", _says("champion"))),
+    Row("version", "its newest version", "beside", None,
+        _beside("version", f"/models/{_MODEL}/versions/{ui_data.VERSIONS}",
+                f"/#/models/{_MODEL}/versions/{ui_data.VERSIONS}", _says("champion"))),
 ]  # fmt: skip

@@ -58,6 +58,19 @@ def test_two_versions_are_compared(
     assert "0.5" in diff and "0.75" in diff
 
 
+def test_a_version_is_compared_with_who_is_in_production(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    for accuracy in (0.5, 0.75):
+        register(store, make_run, "50% @home", accuracy)
+    promote(registry(store), "50% @home", 1, "production")
+    page = client.get("/models/50%25%20@home/versions/2").text
+    (link,) = re.findall(r'href="([^"]+)">Compare with Production \(v1\)', page)
+    diff = client.get(html.unescape(link)).text
+    assert "0.5" in diff and "0.75" in diff
+    assert "Compare with" not in client.get("/models/50%25%20@home/versions/1").text
+
+
 def test_an_empty_registry_says_how_to_begin(client: FlaskClient) -> None:
     answer = client.get("/models")
     assert answer.status_code == 200

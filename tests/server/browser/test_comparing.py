@@ -72,6 +72,24 @@ def test_runs_are_hidden_in_all_charts(serve: Serve, open_page: Open, runs: list
     assert "All its runs are hidden" in figure.inner_text()
 
 
+def test_metrics_of_one_value_are_bars(serve: Serve, open_page: Open, runs: list[str]) -> None:
+    page = open_page(f"{serve()}/compare?runs={','.join(runs)}&all=1")
+    figure = page.locator("figure[data-key=loss]")
+    figure.scroll_into_view_if_needed()
+    _until(page, "document.querySelectorAll('figure[data-key=loss] .bars li').length === 5")
+    assert [text.split() for text in figure.locator("li").all_inner_texts()] == [
+        [f"r{n}", text] for n, text in enumerate(("0.1", "0.2", "0.3", "0.4", "0.5"))
+    ]
+    widths = figure.locator(".track > span").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().width)"
+    )
+    assert widths == sorted(widths) and widths[-1] == pytest.approx(5 * widths[0], rel=0.05)
+    curve = page.locator("figure[data-key=val_loss]")
+    curve.scroll_into_view_if_needed()
+    _until(page, "document.querySelector('figure[data-key=val_loss] canvas') !== null")
+    assert curve.locator(".bars").count() == 0
+
+
 def test_boxes_show_how_a_metric_is_spread(serve: Serve, open_page: Open, runs: list[str]) -> None:
     page = open_page(f"{serve()}/compare?runs={','.join(runs)}&gx=params.model&gy=metrics.loss")
     _until(page, READY)
