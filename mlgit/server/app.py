@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
 from typing import Any
 
@@ -16,6 +18,7 @@ from mlgit.server.site import Site, put_site
 from mlgit.store.gitstore import GitStore
 
 MAX_BODY = 256 * 1024
+_YEAR = 365 * 86_400
 
 
 class _AnyPath(PathConverter):
@@ -35,7 +38,13 @@ def create_app(store: GitStore, options: Options | None = None) -> Flask:
         A WSGI app. ``mlgit.server.serve`` serves it.
     """
     options = options or Options()
-    app = Flask("mlgit.server", static_folder="static", template_folder="templates")
+    app = Flask(
+        "mlgit.server",
+        static_folder="static",
+        # Another version of mlgit has other addresses, so that browsers needn't ask again.
+        static_url_path=f"/static/{_digest(os.path.join(os.path.dirname(__file__), 'static'))}",
+        template_folder="templates",
+    )
     app.config.update(
         # Made anew at each start: who was let in by the last one isn't by this.
         SECRET_KEY=secrets.token_bytes(32),
@@ -45,7 +54,7 @@ def create_app(store: GitStore, options: Options | None = None) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=MAX_BODY,
         MAX_FORM_MEMORY_SIZE=MAX_BODY,
-        SEND_FILE_MAX_AGE_DEFAULT=0,
+        SEND_FILE_MAX_AGE_DEFAULT=_YEAR,
     )
     jinja: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True}
     app.jinja_options = {**app.jinja_options, **jinja, "lstrip_blocks": True}
@@ -57,3 +66,14 @@ def create_app(store: GitStore, options: Options | None = None) -> Flask:
     add_converter(app)
     pages.register(app)
     return app
+
+
+def _digest(folder: str) -> str:
+    """A name for what the files of a folder hold."""
+    digest = hashlib.sha256()
+    for path, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            with open(os.path.join(path, name), "rb") as f:
+                data = f.read()
+            digest.update(f"{os.path.relpath(path, folder)}/{name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()[:12]

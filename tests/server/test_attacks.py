@@ -27,6 +27,11 @@ Open = Callable[..., FlaskClient]
 Csrf = Callable[[FlaskClient], str]
 
 
+def static(client: FlaskClient) -> str:
+    """Where the app's own files are."""
+    return str(client.application.static_url_path)
+
+
 # -- DNS rebinding
 
 
@@ -36,7 +41,7 @@ Csrf = Callable[[FlaskClient], str]
     + ["10.0.0.1", "[::2]", "localhost@evil.example", "localhost:99999999", "localhost/x"],
 )
 def test_rebinding_a_name_that_is_not_ours_is_refused(client: FlaskClient, host: str) -> None:
-    for path in ("/", "/runs", "/static/page.js"):
+    for path in ("/", "/runs", f"{static(client)}/page.js"):
         answer = client.get(path, headers={"Host": host})
         assert answer.status_code in (400, 403), (path, host)
         assert (
@@ -134,7 +139,7 @@ def test_who_is_not_let_in_does_not_learn_what_this_is(
     name = (store.repo.worktree or "").rsplit("/", 1)[-1]
     assert f">{name}<" in open_app().get("/").text.replace("</span>", ">")
     client = open_app(token=TOKEN)
-    for path in ("/login", "/nothing", f"/runs/{run}", "/static/nothing.js"):
+    for path in ("/login", "/nothing", f"/runs/{run}", f"{static(client)}/nothing.js"):
         for headers in ({}, HTML, {"Host": "evil.example"}):
             page = client.get(path, headers=headers, follow_redirects=True).text
             assert f"{name}<" not in page and f" {name} " not in page and "Runs</a>" not in page
@@ -147,7 +152,8 @@ def test_who_is_not_let_in_does_not_learn_what_this_is(
 
 
 def test_every_answer_forbids_scripts_and_frames(client: FlaskClient) -> None:
-    for path in ("/", "/runs", "/nothing", "/static/page.js", "/static/%2e%2e/app.py"):
+    at = static(client)
+    for path in ("/", "/runs", "/nothing", f"{at}/page.js", f"{at}/%2e%2e/app.py"):
         headers = client.get(path).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy, path
@@ -166,7 +172,7 @@ def test_every_answer_forbids_scripts_and_frames(client: FlaskClient) -> None:
     + ["/etc/passwd", "....//app.py", "vendor/../../app.py", "%00", "style.css%00.png"],
 )
 def test_traversal_out_of_the_static_files(client: FlaskClient, path: str) -> None:
-    answer = client.get(f"/static/{path}", follow_redirects=True)
+    answer = client.get(f"{static(client)}/{path}", follow_redirects=True)
     assert answer.status_code in (400, 404), path
     assert "create_app" not in answer.text and "root:" not in answer.text
 

@@ -50,12 +50,13 @@ def test_two_runs(client: FlaskClient, repo_dir: Path, make_run: Make) -> None:
 
 def test_histories_are_drawn(client: FlaskClient, store: GitStore, make_run: Make) -> None:
     ids = [make_run(name, metrics={"loss": 3.0}, status="RUNNING") for name in ("a", "b")]
-    for run_id in ids:
-        points = [Metric("loss", 1.0 / n, 1000 + n, n) for n in range(1, 20)]
-        store.runs.log_batch(run_id, metrics=points)
+    for at, run_id in enumerate(ids):
+        for n in range(1, 20):
+            both = [Metric("loss", 1.0 / n + at, 1000 + n, n), Metric("same", n, 1000 + n, n)]
+            store.runs.log_batch(run_id, metrics=both)
         store.runs.finish(run_id, "FINISHED", 5000)
     page = client.get(f"/diff?a={ids[0]}&b={ids[1]}").text
-    assert "<svg" in page and 'class="old"' in page and 'class="new"' in page
+    assert page.count("<svg") == 1 and 'class="old"' in page and 'class="new"' in page
 
 
 def test_images_are_side_by_side_and_never_pages_of_ours(

@@ -32,10 +32,14 @@ def test_what_others_wrote_has_its_licence() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
 def test_files_are_served_as_what_they_are(client: FlaskClient, path: Path) -> None:
-    answer = client.get(f"/static/{path.relative_to(HERE / 'static')}")
+    at = client.application.static_url_path
+    answer = client.get(f"{at}/{path.relative_to(HERE / 'static')}")
     assert answer.status_code == 200 and answer.data == path.read_bytes()
     kinds = {".js": "javascript", ".css": "text/css", ".svg": "image/svg+xml"}
     assert kinds.get(path.suffix, "") in answer.mimetype
+    # Its address is of this content, also where a module imports it: nobody asks twice.
+    assert answer.cache_control.max_age == 31_536_000
+    assert f'href="{at}/style.css"' in client.get("/").text
 
 
 @pytest.mark.parametrize("path", [*TEMPLATES, *FILES], ids=lambda p: p.name)
