@@ -290,6 +290,8 @@ def predict(app: App, /, model: str | None, model_uri: str | None, **options: An
             manager, options["install_mlflow"], override, variables, _building(app)
         )
         count = predict_in_child(task, around, store=store)
+    if task.output_path is None and task.output_type == "json" and count:
+        app.out.text("")  # what follows on a terminal begins a line
     if task.output_path is not None:
         app.out.note(f"Predicted on {output.plural(count, 'row')}: {one_line(task.output_path)}")
 

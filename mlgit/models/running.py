@@ -106,8 +106,6 @@ def predict_task(
                 with new_file(task.output_path) as out:
                     return _predict(model, stream, out, task)
             count = _predict(model, stream, out, task)
-            if count and task.output_type == "json":
-                out.write(b"\n")  # what follows on a terminal begins a line
             out.flush()
             return count
 
