@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from mlgit.entities import LifecycleStage
 from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
-from mlgit.server.describing import tag_sent, written
+from mlgit.server.describing import STAGES, one_of, tag_sent, written
 from mlgit.server.protection import is_local_path
 from mlgit.server.registered import registry
 from mlgit.server.runs import STARRED
@@ -23,10 +23,7 @@ _MOST_SELECTED = 500
 def star(run_id: str) -> ResponseReturnValue:
     """Put a star on a run, or take it away."""
     run = shown_run(run_id)
-    if STARRED in run.record.tags:
-        store().runs.delete_tag(run.id, STARRED)
-    else:
-        store().runs.set_tag(run.id, STARRED, "true")
+    _tag(run, STARRED, "true" if one_of("star", ("on", "off")) == "on" else "")
     return _back(run.id)
 
 
@@ -73,7 +70,7 @@ def register(run_id: str) -> ResponseReturnValue:
 def stage(run_id: str) -> ResponseReturnValue:
     """Delete a run, or restore it."""
     run = shown_run(run_id)
-    _turn(run)
+    _set_stage(run, one_of("stage", STAGES))
     return _back(run.id)
 
 
@@ -87,8 +84,8 @@ def selection(action: str) -> ResponseReturnValue:
     for run in found:
         if action in ("star", "tag") and not run.is_deleted:
             _tag(run, key, value)
-        elif action in ("delete", "restore") and run.is_deleted == (action == "restore"):
-            _turn(run)
+        elif action in ("delete", "restore"):
+            _set_stage(run, STAGES[action == "delete"])
     wanted = request.args.get("next", "")
     return redirect(wanted if is_local_path(wanted) else url_for("runs.index"), 303)
 
@@ -101,10 +98,10 @@ def _tag(run: ShownRun, key: str, value: str, *, missing_ok: bool = True) -> Non
         store().runs.delete_tag(run.id, key)
 
 
-def _turn(run: ShownRun) -> None:
-    """Delete a run, or restore it."""
-    wanted = LifecycleStage.ACTIVE if run.is_deleted else LifecycleStage.DELETED
-    store().runs.update(run.id, lifecycle_stage=wanted)
+def _set_stage(run: ShownRun, wanted: str) -> None:
+    """Delete a run, or restore it; nothing where it is so already, as after a second click."""
+    if run.is_deleted != (wanted == LifecycleStage.DELETED):
+        store().runs.update(run.id, lifecycle_stage=wanted)
 
 
 def _back(run_id: str) -> ResponseReturnValue:

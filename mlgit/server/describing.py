@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -14,6 +16,7 @@ from mlgit.server.site import store
 from mlgit.server.version import version_of
 
 pages = Blueprint("describing", __name__)
+STAGES = (LifecycleStage.ACTIVE, LifecycleStage.DELETED)
 
 
 @pages.post("/api/markdown")
@@ -37,6 +40,21 @@ def tag_sent() -> tuple[str, str]:
     if not key:
         raise InvalidParameterValue("A tag's name can't be empty")
     return key, request.form.get("value", "")
+
+
+def one_of(field: str, known: Sequence[str]) -> str:
+    """What a form's button wants; not the opposite of what is, so that a second click does no harm.
+
+    Raises:
+        InvalidParameterValue: It isn't any of those.
+    """
+    given = request.form.get(field, "")
+    if given not in known:
+        raise InvalidParameterValue(
+            f"The form's {field} is {given[:40]!r}, and must be {' or '.join(known)}",
+            hint="use the page's own buttons",
+        )
+    return given
 
 
 # -- experiments
@@ -70,10 +88,9 @@ def tag_experiment(experiment_id: str) -> ResponseReturnValue:
 @pages.post("/experiments/<experiment_id>/stage")
 def turn_experiment(experiment_id: str) -> ResponseReturnValue:
     """Delete an experiment, or restore it."""
-    found = store().experiments.get(experiment_id)
-    is_active = found.lifecycle_stage == LifecycleStage.ACTIVE
-    stage = LifecycleStage.DELETED if is_active else LifecycleStage.ACTIVE
-    store().experiments.set_stage(found.experiment_id, stage)
+    found, wanted = store().experiments.get(experiment_id), one_of("stage", STAGES)
+    if found.lifecycle_stage != wanted:
+        store().experiments.set_stage(found.experiment_id, wanted)
     return _to_experiment(experiment_id)
 
 

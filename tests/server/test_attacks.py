@@ -326,16 +326,22 @@ def test_a_form_of_ours_writes(
         )
         assert answer.status_code == 303 and answer.location == f"/runs/{run}", answer.text
 
-    send("star")
+    for _ in range(2):  # a second click changes nothing
+        send("star", star="on")
     send("note", note="a\r\nb", next="//evil.example")
     send("name", name="after")
     send("tags", key="k", value="v")
-    send("stage")
+    for _ in range(2):
+        send("stage", stage="deleted")
     record = store.runs.record(run)
     assert record.run_name == "after" and record.lifecycle_stage == "deleted"
     assert record.tags == {"mlgit.starred": "true", "mlflow.note.content": "a\nb", "k": "v"}
-    send("stage")
-    send("star")
+    for field, value in (("stage", "zz"), ("stage", ""), ("star", "yes")):
+        form = {"csrf": token[1], field: value}
+        assert client.post(f"/runs/{run}/{field}", data=form, headers=OURS).status_code == 400
+    send("stage", stage="active")
+    assert store.runs.record(run).lifecycle_stage == "active"
+    send("star", star="off")
     send("tags", key="k")
     assert (
         client.post(
@@ -363,8 +369,9 @@ def test_an_experiment_is_described_tagged_renamed_and_deleted(
     assert "<strong>why</strong>" in send("note", note="**why**\r\n\r\n- one")
     assert "team: vision" in send("tags", key="team", value="vision")
     assert "<title>after" in send("name", name="after")
-    assert "This experiment is deleted" in send("stage")
-    assert "This experiment is deleted" not in send("stage")
+    for stage in ("deleted", "deleted", "active", "active"):
+        told = "This experiment is deleted" in send("stage", stage=stage)
+        assert told == (stage == "deleted")
     assert "team: vision" not in send("tags", key="team")
     assert store.experiments.get(experiment).tags == {"mlflow.note.content": "**why**\n\n- one"}
     for what, data in (("name", {"name": " "}), ("tags", {"value": "v"}), ("tags", {"key": "no"})):
