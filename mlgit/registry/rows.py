@@ -205,8 +205,9 @@ def state_about(
 
     Returns:
         The state with this version, those that have the stage or the alias, and of a stage the one
-        that was archived last: what a version has is told by its own commit's tags. Of a model with a version that
-        was registered more than once, which may be on several commits, all of it.
+        that was archived last: what a version has is told by its own commit's tags. Of a model
+        with a version that was registered more than once, which may be on several commits, all
+        of it.
     """
     first, end = f"{TAGS}{key}@v", f"{TAGS}{key}@w"
     again = "SELECT 1 FROM events WHERE ref>=? AND ref<? AND instr(ref, '#') LIMIT 1"
