@@ -120,23 +120,28 @@ def _copy_some(source: int, target: int, count: int) -> int:
 
 def digest_of(path: str, tell: Tell | None = None) -> str:
     """The SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
     fd = os.open(path, os.O_RDONLY)
     try:
-        size = os.fstat(fd).st_size
-        if size >= _LARGE:
-            return _copy_large(fd, None, tell)
-        buffer = memoryview(bytearray(min(CHUNK, max(size + 1, 1 << 12))))
-        done = 0
-        while count := os.readv(fd, [buffer]):
-            digest.update(buffer[:count])
-            if tell is not None:
-                tell(count)
-            done += count
-            if count < len(buffer) and done >= size:
-                break
+        return digest_of_open(fd, tell)
     finally:
         os.close(fd)
+
+
+def digest_of_open(fd: int, tell: Tell | None = None) -> str:
+    """The SHA-256 of what is left of an open file, in hex."""
+    digest = hashlib.sha256()
+    size = os.fstat(fd).st_size
+    if size >= _LARGE:
+        return _copy_large(fd, None, tell)
+    buffer = memoryview(bytearray(min(CHUNK, max(size + 1, 1 << 12))))
+    done = 0
+    while count := os.readv(fd, [buffer]):
+        digest.update(buffer[:count])
+        if tell is not None:
+            tell(count)
+        done += count
+        if count < len(buffer) and done >= size:
+            break
     return digest.hexdigest()
 
 

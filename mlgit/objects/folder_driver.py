@@ -125,6 +125,8 @@ class FolderDriver:
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 os.rename(temporary, target)
+            if size >= LARGE and digest == sha256:
+                self._whole.note(target, sha256)
         finally:
             if made:
                 _discard(temporary)

@@ -19,13 +19,15 @@ from mlgit.exceptions import (
     from_os_error,
 )
 from mlgit.objects.checkout import checkout
-from mlgit.objects.copying import copy_and_hash, digest_of, write_all
+from mlgit.objects.copying import clone, copy_and_hash, digest_of, digest_of_open, write_all
 from mlgit.objects.manifest import Entry, format_manifest
 from mlgit.objects.users import FRESH, Use
 from mlgit.objects.whole import LARGE, Whole
 
 _SMALL = 1 << 18
 _REMEMBERED = 10_000
+# A file that wasn't written to for so many seconds can't be without its time telling.
+_STEADY = 2
 
 
 class LocalObjects:
@@ -100,11 +102,13 @@ class LocalObjects:
                 raise from_os_error(error, "store an artifact") from error
         return Entry("f", sha, len(data))
 
-    def put_file(self, path: str) -> Entry:
+    def put_file(self, path: str, share: bool = False) -> Entry:
         """Store a file's bytes as an object, read once: hashed and copied together.
 
         Args:
             path: A regular file, or a link to one.
+            share: Share its blocks where the file system can, which waits for the disk to
+                have them; only files that aren't small.
 
         Raises:
             ResourceDoesNotExist: There is no such file.
@@ -123,7 +127,7 @@ class LocalObjects:
                 raise InvalidParameterValue(
                     f"{path} isn't a regular file", hint="log_artifacts() takes folders"
                 )
-            entry = self._copy_in(source, before)
+            entry = self._copy_in(source, before, share)
             after = os.fstat(source)
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise InvalidParameterValue(
@@ -135,13 +139,18 @@ class LocalObjects:
         finally:
             os.close(source)
 
-    def _copy_in(self, source: int, info: os.stat_result) -> Entry:
+    def _copy_in(self, source: int, info: os.stat_result, share: bool) -> Entry:
         kind = "x" if info.st_mode & stat.S_IXUSR else "f"
         if info.st_size <= _SMALL:
             data = _read_small(source)
             return self.put_bytes(data)._replace(kind=kind)
         with self._temporary() as (fd, name):
-            sha = copy_and_hash(source, fd, info.st_size)
+            if share and clone(source, fd):
+                # What is written from here on changes the time, unless that is of just now.
+                steady = time.time() - info.st_mtime > _STEADY
+                sha = digest_of_open(source) if steady else digest_of(name)
+            else:
+                sha = copy_and_hash(source, fd, info.st_size)
             size = os.fstat(fd).st_size
             if self.keep(sha):
                 os.unlink(name)

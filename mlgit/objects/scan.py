@@ -270,7 +270,7 @@ class Scanner:
     def _digest(self, path: bytes, file: Stat) -> bytes | str:
         """A file's digest, or why there is none (only without ``keep``)."""
         if self._keep:
-            sha = bytes.fromhex(self._objects.put_file(os.fsdecode(path)).sha256)
+            sha = bytes.fromhex(self._objects.put_file(os.fsdecode(path), share=True).sha256)
             self._advance(file[3])
             return sha
         try:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from mlgit.entities import Run
 from mlgit.store.filter_tokens import quote
+from mlgit.store.runsearch import PARENT_RUN
 
-PARENT = "mlflow.parentRunId"
-IS_ROOT = f"tags.`{PARENT}` IS NULL"
 _DEEPEST = 5
 # Runs below those of one page; who has more leads to a table of their own.
 MOST_BELOW = 1000
@@ -40,6 +39,7 @@ def with_nested(roots: Sequence[Run], find: Callable[[str, int], Sequence[Run]])
         find: Gives the runs that a filter matches, at most so many.
     """
     top = [Row(run) for run in roots]
+    placed = {run.info.run_id for run in roots}
     level = top
     left = MOST_BELOW
     for depth in range(1, _DEEPEST + 1):
@@ -47,13 +47,16 @@ def with_nested(roots: Sequence[Run], find: Callable[[str, int], Sequence[Run]])
         if not parents or left <= 0:
             break
         listed = ", ".join(quote(run_id) for run_id in parents if "'" not in run_id)
-        found = find(f"tags.`{PARENT}` IN ({listed})", left + 1)
+        found = find(f"tags.`{PARENT_RUN}` IN ({listed})", left + 1)
         if len(found) > left:
             for row in level:
                 row.more = True
         level = []
         for run in found[:left]:
-            parent = parents[run.data.tags[PARENT]]
+            if run.info.run_id in placed:
+                continue  # parents in a circle
+            placed.add(run.info.run_id)
+            parent = parents[run.data.tags[PARENT_RUN]]
             parent.below.append(Row(run, depth))
             level.append(parent.below[-1])
         left -= len(level)
@@ -66,4 +69,4 @@ def _flat(row: Row) -> list[Row]:
 
 def below_filter(run_id: str) -> str:
     """The filter that finds what is nested in a run."""
-    return f"tags.`{PARENT}` = {quote(run_id)}"
+    return f"tags.`{PARENT_RUN}` = {quote(run_id)}"

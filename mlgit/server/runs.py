@@ -24,7 +24,7 @@ from mlgit.exceptions import FilterError, MlgitException
 from mlgit.models.listing import models_of
 from mlgit.server.experiments import VIEWS
 from mlgit.server.markdown import to_html
-from mlgit.server.nesting import IS_ROOT, Row, below_filter, with_nested
+from mlgit.server.nesting import Row, below_filter, with_nested
 from mlgit.server.shown_run import NOTE
 from mlgit.server.site import store
 from mlgit.server.table import (
@@ -130,7 +130,9 @@ def _experiment(state: State) -> Experiment | None:
         return None  # an address may name any: it has no runs
 
 
-def _search(state: State, text: str, limit: int, offset: int = 0) -> tuple[list[Run], bool]:
+def _search(
+    state: State, text: str, limit: int, offset: int = 0, top: bool = False
+) -> tuple[list[Run], bool]:
     page = store().search_runs(
         list(state.experiments) or None,
         state.narrowed(text),
@@ -138,6 +140,7 @@ def _search(state: State, text: str, limit: int, offset: int = 0) -> tuple[list[
         limit,
         [state.order] if state.order else None,
         encode_token(offset) if offset else None,
+        top,
     )
     return list(page), page.token is not None
 
@@ -147,7 +150,7 @@ def _rows(state: State) -> tuple[list[Row], bool]:
     if not state.is_tree:
         found, more = _search(state, state.filter, state.size, offset)
         return [Row(run) for run in found], more
-    found, more = _search(state, IS_ROOT, state.size, offset)
+    found, more = _search(state, "", state.size, offset, top=True)
     return with_nested(found, lambda text, limit: _search(state, text, limit)[0]), more
 
 

@@ -15,11 +15,12 @@ from mlgit.models.listing import LoggedModel, models_of
 from mlgit.review.code import CodeComparison, compare_code
 from mlgit.review.revisions import Revision, resolve
 from mlgit.review.steps import next_steps
-from mlgit.server.nesting import PARENT, below_filter
+from mlgit.server.nesting import below_filter
 from mlgit.server.site import store
 from mlgit.store.gitstore import GitStore
 from mlgit.store.record import TAG_FIELDS, Record
 from mlgit.store.results import run_of_record
+from mlgit.store.runsearch import PARENT_RUN
 
 NOTE = "mlflow.note.content"
 _MOST_BELOW = 50
@@ -92,7 +93,7 @@ class ShownRun:
     @cached_property
     def tags(self) -> list[tuple[str, str]]:
         """The tags that nothing else on its page shows."""
-        hidden = {*TAG_FIELDS, NOTE, PARENT}
+        hidden = {*TAG_FIELDS, NOTE, PARENT_RUN}
         found = self.run.data.tags.items()
         return sorted(
             (key, value)
@@ -126,7 +127,7 @@ class ShownRun:
 
     def parent_name(self) -> str:
         """What the run is called that it is nested in; its id where it isn't here."""
-        parent = self.record.parent_run_id or self.record.tags.get(PARENT) or ""
+        parent = self.record.parent_run_id or self.record.tags.get(PARENT_RUN) or ""
         try:
             return self.store.runs.record(parent).run_name or parent
         except MlgitException:

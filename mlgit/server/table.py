@@ -109,8 +109,8 @@ class State:
 
     @property
     def is_tree(self) -> bool:
-        """Whether nested runs stand below their parents."""
-        return not self.flat and not self.filter
+        """Whether nested runs stand below their parents, all of which are shown then."""
+        return not (self.flat or self.filter or self.since)
 
     def narrowed(self, text: str) -> str:
         """A filter, with the span of time that is shown.

@@ -64,6 +64,7 @@ class GitStore:
         max_results: int = 1000,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
+        top: bool = False,
     ) -> PagedList[Run]:
         """The runs that a filter matches.
 
@@ -74,6 +75,7 @@ class GitStore:
             max_results: The most runs of one page, up to 50,000.
             order_by: Sort keys.
             page_token: The token of the page before.
+            top: Leave out what is nested in a run of these experiments and stages.
 
         Raises:
             FilterError: The filter or a sort key doesn't parse.
@@ -90,6 +92,7 @@ class GitStore:
             ViewType.stages(run_view_type),
             max_results + 1,
             offset,
+            top,
         )
         more = len(rows) > max_results
         token = query.encode_token(offset + max_results) if more else None

@@ -47,6 +47,7 @@ def runs_query(
     stages: Sequence[str] = (LifecycleStage.ACTIVE,),
     limit: int = 1000,
     offset: int = 0,
+    top: bool = False,
 ) -> Query:
     """Compile a search for runs.
 
@@ -59,6 +60,8 @@ def runs_query(
         stages: The lifecycle stages to look at.
         limit: The most rows to give.
         offset: How many rows to leave out before these.
+        top: Leave out what is nested in a run of these experiments and stages. Runs whose
+            parents go in a circle aren't left out.
 
     Returns:
         A query that gives ``runs.id``, one column, in order.
@@ -74,7 +77,7 @@ def runs_query(
     ):
         if all((tie.kind, tie.key) != (term.kind, term.key) for term in order):
             order.append(tie)
-    compiled = RunSearch(node, order, experiment_ids, stages, limit, offset).statement()
+    compiled = RunSearch(node, order, experiment_ids, stages, limit, offset, top).statement()
     return Query(compiled.text, compiled.args)
 
 

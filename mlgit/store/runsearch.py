@@ -48,6 +48,7 @@ LARGE = 30_000
 # Comparisons that compete to drive; more only make the statement longer.
 DRIVERS = 4
 
+PARENT_RUN = "mlflow.parentRunId"
 _TABLES = {"metric": "metrics", "param": "params", "tag": "tags"}
 _ALL_STAGES = {LifecycleStage.ACTIVE, LifecycleStage.DELETED}
 _NEWEST = OrderTerm("attribute", "start_time", False)
@@ -79,17 +80,13 @@ class RunSearch:
         stages: Sequence[str],
         limit: int,
         offset: int,
+        top: bool = False,
     ) -> None:
         self.terms = conjuncts(node)
         self.order = order
         self.limit = limit
         self.offset = offset
-        scope = []
-        if experiment_ids is not None:
-            scope.append(one_of("runs.experiment_id", experiment_ids))
-        if not set(stages) >= _ALL_STAGES:
-            scope.append(one_of("runs.lifecycle_stage", stages))
-        self.scope = join(" AND ", scope or [Sql("1")])
+        self.scope = _scope("runs", experiment_ids, stages)
         # One experiment and one stage: an index has just these runs, newest first.
         self.pinned = experiment_ids is not None and len(experiment_ids) == len(stages) == 1
         self.newest = "runs INDEXED BY " + ("runs_experiment" if self.pinned else "runs_newest")
@@ -99,6 +96,8 @@ class RunSearch:
         self.each = [
             (is_long and not_listed(term)) or predicate(term, "runs") for term in self.terms
         ]
+        if top:
+            self.each.append(_at_top(_scope("parent", experiment_ids, stages), is_long))
         self.tests = together(" AND ", self.each)
         self.where = join(" AND ", [self.scope, self.tests])
         self.drivers: list[tuple[int, Sql]] = []
@@ -214,6 +213,7 @@ class RunSearch:
                 on_value(term, self.order[0], lead.column) or test
                 for term, test in zip(self.terms, self.each)
             ]
+            tests += self.each[len(self.terms) :]
             own = [test for test in tests if test.text.startswith(lead.column)][:100]
             terms += [*own, together(" AND ", [test for test in tests if test not in own])]
         else:
@@ -248,6 +248,43 @@ class RunSearch:
         )
         found = self.having(lead, bound)
         return Sql(f"{found.text} LIMIT {gate} OFFSET ?", (*found.args, self.limit, self.offset))
+
+
+def _scope(table: str, experiment_ids: Sequence[str] | None, stages: Sequence[str]) -> Sql:
+    """That a run, by the name that a statement calls it, is one of those looked at."""
+    scope = []
+    if experiment_ids is not None:
+        scope.append(one_of(f"{table}.experiment_id", experiment_ids))
+    if not set(stages) >= _ALL_STAGES:
+        scope.append(one_of(f"{table}.lifecycle_stage", stages))
+    return join(" AND ", scope or [Sql("1")])
+
+
+# Whether a run's parents lead back to it.
+_IN_CIRCLE = (
+    "EXISTS (WITH RECURSIVE above(id) AS (SELECT parent.id UNION SELECT next.id FROM above "
+    "CROSS JOIN tags AS t ON t.run = above.id AND t.key = ? "
+    "CROSS JOIN runs AS next ON next.run_id = t.value) "
+    "SELECT 1 FROM above WHERE above.id = v.run)"
+)
+
+
+def _at_top(scope: Sql, is_long: bool) -> Sql:
+    """That a run isn't nested: its parent isn't one of those looked at, or is below it.
+
+    Args:
+        scope: That ``parent`` is one of those looked at.
+        is_long: Whether most runs are tested: then one list of those that are nested is made.
+    """
+    source = "tags AS v{} CROSS JOIN runs AS parent ON parent.run_id = v.value"
+    text = f"v.key = ? AND {scope.text} AND NOT {_IN_CIRCLE}"
+    args = (PARENT_RUN, *scope.args, PARENT_RUN)
+    if is_long:
+        listed = source.format(" INDEXED BY tags_value")
+        return Sql(f"runs.id NOT IN (SELECT v.run FROM {listed} WHERE {text})", args)
+    return Sql(
+        f"NOT EXISTS (SELECT 1 FROM {source.format('')} WHERE v.run = runs.id AND {text})", args
+    )
 
 
 def _part(sql: Sql) -> Sql:

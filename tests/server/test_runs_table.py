@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from mlgit.entities import Param
 from mlgit.store.gitstore import GitStore
+from mlgit.store.runsearch import PARENT_RUN
 from mlgit.store.timeform import now_ms
 
 
@@ -99,6 +100,36 @@ def test_nested_runs_stand_below_their_parents(
     assert names(page) == ["second", "first", "child", "grandchild"]
     assert re.findall(r'data-depth="(\d)"', page) == ["0", "0", "1", "2"]
     assert names(client.get("/runs?flat=1").text) == ["grandchild", "child", "second", "first"]
+
+
+def test_no_run_is_hidden_by_its_parent(
+    client: FlaskClient, store: GitStore, make_run: Callable[..., str]
+) -> None:
+    other = store.experiments.create("other")
+    absent = make_run("orphan", parent="0" * 32)
+    elsewhere = make_run("elsewhere", experiment=other)
+    make_run("apart", parent=elsewhere)
+    archived = make_run("archived")
+    make_run("left", parent=archived)
+    store.runs.update(archived, lifecycle_stage="deleted")
+    own = make_run("own")
+    store.runs.set_tag(own, PARENT_RUN, own)
+    circle = [make_run(f"circle-{n}") for n in range(3)]
+    for n, run_id in enumerate(circle):
+        store.runs.set_tag(run_id, PARENT_RUN, circle[n - 1])
+    make_run("below-circle", parent=circle[0])
+    make_run("below-orphan", parent=absent)
+
+    shown = names(client.get("/runs?experiment=0").text)
+    flat = names(client.get("/runs?experiment=0&flat=1").text)
+    assert sorted(shown) == sorted(flat) and len(flat) == 9
+    everything = client.get("/runs").text
+    assert sorted(names(everything)) == sorted([*flat, "elsewhere"])
+    depths = dict(zip(names(everything), re.findall(r'data-depth="(\d)"', everything)))
+    below = {"apart", "below-circle", "below-orphan"}
+    assert {name for name, depth in depths.items() if depth != "0"} == below
+    for order in ("metrics.none+ASC", "run_name+ASC", "start_time+ASC", "status+DESC"):
+        assert sorted(names(client.get(f"/runs?experiment=0&order={order}").text)) == sorted(flat)
 
 
 def test_groups_of_a_param_sum_up_metrics_and_lead_to_their_runs(
