@@ -12,7 +12,14 @@ import stat
 from typing import TYPE_CHECKING
 
 from mlgit.exceptions import InvalidParameterValue, Unsupported, from_os_error
-from mlgit.objects.copying import clone, copy_and_hash, copy_unread, digest_of
+from mlgit.objects.copying import (
+    SHARED,
+    clone,
+    copy_and_hash,
+    copy_unread,
+    digest_of,
+    digest_of_open,
+)
 from mlgit.objects.manifest import Entry, parse_manifest
 from mlgit.validation import MAX_ARTIFACT_DEPTH
 
@@ -131,8 +138,9 @@ def _copy(objects: LocalObjects, entry: Entry, temporary: str, link: str) -> Non
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         try:
             whole = objects.is_whole(entry.sha256)
-            if link != "copy" and _shared(source.fileno(), fd):
-                sha = entry.sha256 if whole else digest_of(temporary)
+            shares = link == "reflink" or (link == "auto" and entry.size >= SHARED)
+            if shares and _shared(source.fileno(), fd):
+                sha = entry.sha256 if whole else digest_of_open(source.fileno())
             elif link == "reflink":
                 raise Unsupported(
                     "This file system can't share blocks between files",

@@ -19,6 +19,9 @@ _LARGE = 8 << 20
 _AHEAD = 16
 # What the kernel is asked to copy at once: between two such calls Ctrl-C is heard.
 _PIECE = 64 << 20
+# Smaller files are copied sooner than their blocks are shared, which waits for the disk to have
+# them.
+SHARED = 1 << 17
 # ioctl_ficlone(2)
 _FICLONE = 0x40049409
 

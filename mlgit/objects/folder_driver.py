@@ -32,9 +32,10 @@ _NOT_THIS = {errno.EMLINK, errno.EACCES}
 class FolderDriver:
     """A folder of this machine, or one that is mounted.
 
-    Objects never change, so a remote on the same file system needn't hold copies of them: where
-    blocks can be shared they are, and else the file itself is, by a hard link, as ``git clone``
-    has it between folders of one disk.
+    Objects never change, so a remote on the same file system needn't hold copies of them: large
+    ones share their blocks where that can be, and else the file itself is shared, by a hard link,
+    as ``git clone`` has it between folders of one disk. To share a small file's blocks takes
+    longer than to copy it, as the file system writes them to disk first.
 
     Args:
         root: The remote's folder.
@@ -106,7 +107,7 @@ class FolderDriver:
         temporary = f"{self.root}/objects/tmp/{self._mark}-{os.getpid():x}-{next(self._numbers):x}"
         made = True
         try:
-            if share and self._clone(path, temporary, 0o444):
+            if share and size >= LARGE and self._clone(path, temporary, 0o444):
                 digest = sha256 if whole else digest_of(temporary, tell)
             elif share and self._may_link(path, f"{self.root}/objects"):
                 check_sent(sha256 if whole else digest_of(path, tell), sha256)
@@ -145,7 +146,9 @@ class FolderDriver:
         try:
             large = size is None or size >= LARGE
             known = share and large and self._whole.knows(source, sha256)
-            if share and (self._clone(source, path, 0o600) or self._link_out(source, path)):
+            if share and (
+                (large and self._clone(source, path, 0o600)) or self._link_out(source, path)
+            ):
                 digest = sha256 if known else digest_of(path, tell)
             else:
                 digest = self._copy(source, path, 0o600, tell)

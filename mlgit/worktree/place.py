@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from mlgit.exceptions import InvalidParameterValue, InvalidState, ResourceDoesNotExist
 from mlgit.objects import Entry, LocalObjects
-from mlgit.objects.copying import clone, copy_and_hash, copy_unread
+from mlgit.objects.copying import SHARED, clone, copy_and_hash, copy_unread
 from mlgit.objects.drivers import damaged_on_the_way
 from mlgit.objects.remote import key_of
 from mlgit.objects.scan import PART
@@ -136,6 +136,8 @@ class Placer:
         for link in list(self._links):
             try:
                 if link == "reflink":
+                    if entry.size < SHARED:
+                        continue
                     self._reflink(entry, temporary)
                     return True
                 if entry.kind == "f":  # the object can't be executable for one of its names

@@ -53,7 +53,8 @@ does (commit, clone) isn't counted, but for git-lfs, which works inside it. The 
 keep no history: their `add` is `sha256sum` and `cp -r` into a store, their `push` and `pull`
 are `cp -r`, their `status` lists sizes and times.
 
-Before each command on the large file, three times its size of memory is written to and given
+Before each command all that was written is brought to the disk, so that no program waits for what
+another one left. Before each on the large file, three times its size of memory is written to and given
 back, for every program alike. The host of a virtual machine hands out memory when it is first
 written to, and takes back what has been free for a few seconds: without this, one and the same
 copy of 1 GB takes 0.4 s or 3 s.
@@ -183,10 +184,10 @@ def _travel(context: Context, tool: Tool, kind: str, number: int, journey: Journ
         size = context.times(1_000_000_000, 50_000_000) + number
         write_big(data, size)
         needed = 3 * size
-    os.sync()  # data that is added was made some time ago
     time.sleep(2.1)  # what was written this very moment can't be told by its time
 
     def measure(verb: str, where: Path) -> None:
+        os.sync()
         if needed:
             tools.touch_memory(needed)
         numbers = tool.run(verb, where, place, "data")

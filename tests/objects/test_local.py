@@ -283,8 +283,10 @@ def test_a_folder_that_cannot_be_written(objects, tmp_path):
 
 
 def test_blocks_are_shared_where_they_can_be(objects, tmp_path, monkeypatch):
-    (tmp_path / "in").write_bytes(b"shared")
+    data = b"shared" * checkout.SHARED
+    (tmp_path / "in").write_bytes(data)
     entry = objects.put_file(str(tmp_path / "in"))
+    small = objects.put_bytes(b"small")
     asked = []
 
     def no(source, target):
@@ -294,19 +296,20 @@ def test_blocks_are_shared_where_they_can_be(objects, tmp_path, monkeypatch):
     monkeypatch.setattr(checkout, "_reflinks", {})
     monkeypatch.setattr(checkout, "clone", no)
     for number in range(3):
+        objects.checkout(small, str(tmp_path / f"small{number}"))
         objects.checkout(entry, str(tmp_path / f"out{number}"))
     assert len(asked) == 1
     with pytest.raises(Unsupported, match="share blocks"):
         objects.checkout(entry, str(tmp_path / "out"), "reflink")
 
     def yes(source, target):
-        os.write(target, os.read(source, 100))
+        os.write(target, os.pread(source, len(data), 0))
         return True
 
     monkeypatch.setattr(checkout, "_reflinks", {})
     monkeypatch.setattr(checkout, "clone", yes)
     objects.checkout(entry, str(tmp_path / "out"), "reflink")
-    assert (tmp_path / "out").read_bytes() == b"shared"
+    assert (tmp_path / "out").read_bytes() == data
 
 
 def test_large_files_are_hashed_as_small_ones(tmp_path):

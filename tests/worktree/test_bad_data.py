@@ -219,10 +219,10 @@ def test_no_space_while_adding(work: Any, monkeypatch: pytest.MonkeyPatch) -> No
     real = LocalObjects.put_file
     count = iter(range(100))
 
-    def full(self: LocalObjects, path: str) -> Entry:
+    def full(self: LocalObjects, path: str, share: bool = False) -> Entry:
         if next(count) >= 3:
             raise StorageError("Can't store: No space left on device")
-        return real(self, path)
+        return real(self, path, share)
 
     monkeypatch.setattr(LocalObjects, "put_file", full)
     with pytest.raises(StorageError):

@@ -320,6 +320,12 @@ def test_a_file_system_without_reflinks_is_asked_once(
     monkeypatch.setattr(Placer, "_reflink", refuse)
     two.git("checkout", "-q", "HEAD~1")
     two.checkout()
+    assert two.files() == two.ONE and not asked  # small files are copied
+    two.git("checkout", "-q", "main")
+    two.checkout()
+    monkeypatch.setattr("mlgit.worktree.place.SHARED", 0)
+    two.git("checkout", "-q", "HEAD~1")
+    two.checkout()
     assert two.files() == two.ONE and len(asked) == 1
 
 
