@@ -8,7 +8,13 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist, from_os_error
+from mlgit.exceptions import (
+    InvalidParameterValue,
+    MlgitException,
+    PermissionDenied,
+    ResourceDoesNotExist,
+    from_os_error,
+)
 from mlgit.objects.copying import digest_of
 from mlgit.objects.manifest import Entry
 from mlgit.validation import MAX_ARTIFACT_DEPTH
@@ -23,8 +29,10 @@ if TYPE_CHECKING:
 _LARGE = 1 << 20
 _THREADS = 4
 
-_Found = dict[str, "Entry | Future[Entry] | _Folder"]
+_Found = dict[str, "Entry | Future[Entry | None] | _Folder"]
 Put = Callable[[str], Entry]
+# What is wrong with one file, and not with where it is put.
+_OF_ONE = (ResourceDoesNotExist, InvalidParameterValue, PermissionDenied)
 
 
 class _Folder:
@@ -39,10 +47,11 @@ class _Folder:
 class _Pass:
     """One pass over a folder and all below."""
 
-    def __init__(self, put: Put) -> None:
-        self._put = put
+    def __init__(self, put: Put, left: list[MlgitException] | None) -> None:
+        self._put_one = put
+        self._left = left
         self._threads: Threads | None = None
-        self._futures: list[Future[Entry]] = []
+        self._futures: list[Future[Entry | None]] = []
 
     def folder(self, path: str, above: tuple[str, ...]) -> _Folder:
         real = os.path.realpath(path)
@@ -62,14 +71,29 @@ class _Pass:
         entries: _Found = {}
         for item in items:
             if item.is_dir():
-                entries[item.name] = self.folder(item.path, (*above, real))
+                try:
+                    entries[item.name] = self.folder(item.path, (*above, real))
+                except _OF_ONE as error:
+                    self._leave(error)
             elif _is_large(item):
                 entries[item.name] = self._start(item.path)
-            else:
-                entries[item.name] = self._put(item.path)
+            elif (entry := self._put(item.path)) is not None:
+                entries[item.name] = entry
         return _Folder(entries)
 
-    def _start(self, path: str) -> Future[Entry]:
+    def _put(self, path: str) -> Entry | None:
+        try:
+            return self._put_one(path)
+        except _OF_ONE as error:
+            self._leave(error)
+            return None
+
+    def _leave(self, error: MlgitException) -> None:
+        if self._left is None:
+            raise error
+        self._left.append(error)
+
+    def _start(self, path: str) -> Future[Entry | None]:
         if self._threads is None:
             from mlgit.objects.parallel import Threads
 
@@ -92,9 +116,11 @@ def _is_large(item: os.DirEntry[str]) -> bool:
         return False  # put tells what is wrong
 
 
-def put_folder(objects: LocalObjects, path: str, put: Put) -> Entry:
+def put_folder(
+    objects: LocalObjects, path: str, put: Put, left: list[MlgitException] | None = None
+) -> Entry:
     """Store a folder, each of its files by ``put``; see ``LocalObjects.put_folder``."""
-    found = _Pass(put)
+    found = _Pass(put, left)
     try:
         return _manifest(objects, found.folder(path, ()))
     finally:
@@ -106,8 +132,10 @@ def _manifest(objects: LocalObjects, folder: _Folder) -> Entry:
     for name, found in folder.entries.items():
         if isinstance(found, _Folder):
             entries[name] = _manifest(objects, found)
-        else:
-            entries[name] = found if isinstance(found, Entry) else found.result()
+            continue
+        entry = found if isinstance(found, Entry) else found.result()
+        if entry is not None:
+            entries[name] = entry
     return objects.put_manifest(entries)
 
 

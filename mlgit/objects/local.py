@@ -160,7 +160,7 @@ class LocalObjects:
                     self._whole.note(self.path(sha), sha)
         return Entry(kind, sha, size)
 
-    def put_folder(self, path: str) -> Entry:
+    def put_folder(self, path: str, left: list[MlgitException] | None = None) -> Entry:
         """Store a folder: every file below it, and a manifest a folder.
 
         Links are followed, as ``shutil.copytree`` does; sockets, devices and the like are
@@ -168,6 +168,8 @@ class LocalObjects:
 
         Args:
             path: The folder.
+            left: Is given what is wrong with single files, which are left out then. Without,
+                the first such error is raised.
 
         Raises:
             ResourceDoesNotExist: There is no such folder.
@@ -177,7 +179,7 @@ class LocalObjects:
         """
         from mlgit.objects.folders import put_folder
 
-        return put_folder(self, path, self.put_file)
+        return put_folder(self, path, self.put_file, left)
 
     def move_folder(self, path: str) -> Entry:
         """Store a folder that mlgit made itself: its files are moved in, not copied.

@@ -4,12 +4,15 @@
 2. The branch has records of runs (.mlgit/experiments/) that the base hasn't, or not so: these.
 3. Runs were made of the branch's commits since it parted from the base: the newest of them
    that is finished, else the newest.
+   Where there is none: the newest of where it parted whose code is the branch's, run before it was
+   committed.
 4. The records that the branch has.
 
 The base is the tip of the branch that is merged into: the run that has to be beaten is the one
-there now. For it 1, then 4, then the newest finished run of its commits counts, of
-the experiment of the other side's run if there is one. The code and the data are compared with where
-the branch parted from the base, as a pull request shows them.
+there now. For it 1, then 4, then the newest finished run of its commits counts (but of uncommitted
+changes on another branch only if there is no other), of the experiment of the other side's run if
+there is one. The code and the data are compared with where the branch parted from the base, as a
+pull request shows them.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ from mlgit.store.gitstore import GitStore
 
 # How far back runs are looked for.
 MOST_COMMITS = 1000
+# Of commits that branches share, as many runs are looked at for whose they are.
+_MOST_BEFORE = 50
 _COMMIT_TAG = "mlflow.source.git.commit"
+_BRANCH_TAG = "mlflow.source.git.branch"
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,20 @@ class Base:
         if experiments not in self._found:
             if self._commits is None:
                 self._commits = ancestry.since(self.store.repo, self.commit, None, MOST_COMMITS)
-            self._found[experiments] = _newest(self.store, self._commits, experiments or None)
+            found = _newest_of(self.store, self._commits, experiments or None)
+            own = (run for run in found if not self._is_of_another_branch(run))
+            self._found[experiments] = next(own, found[0] if found else None)
         return self._found[experiments]
+
+    def _is_of_another_branch(self, run: Run) -> bool:
+        """Whether a run tried a change on a branch that had no commit of its own yet."""
+        branch = run.data.tags.get(_BRANCH_TAG)
+        if not branch or f"/{self.text}".endswith(f"/{branch}"):
+            return False
+        try:
+            return bool(self.store.runs.record(run.info.run_id).source.get("dirty"))
+        except MlgitException:
+            return False
 
 
 def _commit(revision: Revision, text: str) -> str:
@@ -146,9 +164,9 @@ def _head_side(
     commits = ancestry.since(store.repo, new.commit, parted, MOST_COMMITS)
     if not commits:  # nothing is on the branch yet: what is run of its commit is its
         commits = [new.commit]
-    run = _newest(store, commits, None)
+    run = _newest(store, commits, None) or _uncommitted(store, new, parted)
     if run is None:
-        return new, ("no run was made of this branch's commits",)
+        return new, ("no run was made of this branch's commits, or of its code before it had any",)
     return _with_run(new, run, store), _about(store, new, run)
 
 
@@ -165,6 +183,16 @@ def _newest(
     store: GitStore, commits: Sequence[str], experiments: Collection[str] | None
 ) -> Run | None:
     """The newest finished run of some commits, or the newest."""
+    return next(iter(_newest_of(store, commits, experiments, 1)), None)
+
+
+def _newest_of(
+    store: GitStore,
+    commits: Sequence[str],
+    experiments: Collection[str] | None,
+    most: int = _MOST_BEFORE,
+) -> Sequence[Run]:
+    """Some commits' newest finished runs, or their newest where none is finished."""
     listed = ", ".join(f"'{sha}'" for sha in commits)
     # IN, which the index answers by the tags' values; by OR it would look at every run.
     of_these = f"tags.`{_COMMIT_TAG}` IN ({listed})"
@@ -172,12 +200,26 @@ def _newest(
         found = store.search_runs(
             list(experiments) if experiments else None,
             text,
-            max_results=1,
+            max_results=most,
             order_by=["attributes.start_time DESC"],
         )
         if found:
-            return found[0]
-    return None
+            return found
+    return ()
+
+
+def _uncommitted(store: GitStore, side: Revision, parted: str) -> Run | None:
+    """The newest run of a branch's code from before that was committed."""
+    if side.tree is None or side.tree == _tree(store, parted):
+        return None
+    found = store.search_runs(
+        None,
+        f"tags.`{_COMMIT_TAG}` = '{parted}'",
+        max_results=_MOST_BEFORE,
+        order_by=["attributes.start_time DESC"],
+    )
+    own = [run for run in found if _is_of(store.repo, store, side, run)]
+    return next((run for run in own if run.info.status == "FINISHED"), own[0] if own else None)
 
 
 def _about(store: GitStore, side: Revision, run: Run) -> tuple[str, ...]:

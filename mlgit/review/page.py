@@ -67,6 +67,7 @@ def to_html(
     everything: bool = False,
     stat: bool = False,
     headline: str = "",
+    tone: str = "",
     remarks: Sequence[str] = (),
     previewer: Previewer = lambda change: None,
 ) -> str:
@@ -78,6 +79,7 @@ def to_html(
         everything: Show params and the like that didn't change too.
         stat: Name the files of the code, without their diffs.
         headline: What to say first.
+        tone: Whether that is "good" or "bad"; "" for neither.
         remarks: What to say below it.
         previewer: Gives what can be shown of an artifact.
     """
@@ -88,6 +90,7 @@ def to_html(
         everything=everything,
         stat=stat,
         headline=headline or title,
+        tone=tone,
         remarks=remarks,
         previewer=previewer,
     )
@@ -107,11 +110,13 @@ def fragment(
     everything: bool = False,
     stat: bool = False,
     headline: str = "",
+    tone: str = "",
     remarks: Sequence[str] = (),
     previewer: Previewer = lambda change: None,
 ) -> str:
     """What is in the body of the page; the arguments are those of ``to_html``."""
-    parts = [f"<h1>{text(headline)}</h1>"] if headline else []
+    toned = f' class="{tone}"' if tone else ""
+    parts = [f"<h1{toned}>{text(headline)}</h1>"] if headline else []
     if remarks:
         items = "".join(f"<li>{text(remark)}</li>" for remark in remarks)
         parts.append(f"<ul>{items}</ul>")

@@ -70,7 +70,7 @@ def image(objects: LocalObjects, sha256: str) -> tuple[bytes, str] | None:
         data = objects.read(sha256)
     except MlgitException:
         return None
-    kind = _image_kind(data)
+    kind = image_kind(data)
     return (data, kind) if kind else None
 
 
@@ -85,7 +85,7 @@ def looks_like_image(objects: LocalObjects, sha256: str) -> bool:
     if size is None or size > MAX_IMAGE:
         return False
     with objects.open(sha256) as file:
-        return _image_kind(file.read(1000)) is not None
+        return image_kind(file.read(1000)) is not None
 
 
 def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | None:
@@ -99,13 +99,13 @@ def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | 
 
 def _image(data: bytes | None) -> str | None:
     """Bytes as a ``data:`` URL; None where they are no image that is known by its beginning."""
-    kind = _image_kind(data) if data is not None else None
+    kind = image_kind(data) if data is not None else None
     if data is None or kind is None:
         return None
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _image_kind(data: bytes) -> str | None:
+def image_kind(data: bytes) -> str | None:
     """The media type that a file's beginning tells."""
     kind = next((kind for start, kind in _IMAGES if data.startswith(start)), None)
     if kind is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":

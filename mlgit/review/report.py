@@ -92,6 +92,11 @@ class Report:
         told = [f"{count} {word}" for word, count in counts if count]
         return first + ("metrics: " + ", ".join(told) if told else "no metrics to compare")
 
+    @property
+    def tone(self) -> str:
+        """ "good", "bad", or "" for what is neither."""
+        return {"better": "good", "worse": "bad", "failed": "bad"}.get(self.verdict, "")
+
     def changed(self, *verdicts: str) -> list[str]:
         """The metrics of some verdicts, each in a few words; not yet safe to print."""
         return [told(metric) for metric in self.metrics if metric.verdict in verdicts]

@@ -17,6 +17,8 @@ from mlgit.tracking import registered
 
 pages = Blueprint("changes", __name__)
 _MOST_SELECTED = 500
+# As MLflow's database has it.
+_LONGEST_NAME = 250
 
 
 @pages.post("/runs/<run_id>/star")
@@ -42,6 +44,11 @@ def name(run_id: str) -> ResponseReturnValue:
     given = request.form.get("name", "").strip()
     if not given:
         raise InvalidParameterValue("A run's name can't be empty")
+    if len(given) > _LONGEST_NAME or not given.isprintable():
+        raise InvalidParameterValue(
+            f"A run's name is one line of at most {_LONGEST_NAME} characters",
+            hint="a note has room for more",
+        )
     store().runs.update(run.id, run_name=given)
     return _back(run.id)
 
@@ -61,7 +68,9 @@ def register(run_id: str) -> ResponseReturnValue:
     run = shown_run(run_id)
     path, name = request.form.get("path", ""), request.form.get("name", "").strip()
     if path not in [model.path for model in run.models]:
-        raise ResourceDoesNotExist(f"This run has no model at {path[:200]!r}")
+        raise ResourceDoesNotExist(
+            f"This run has no model at {path[:200]!r}", hint="the run's page lists those it has"
+        )
     version = registered.register(registry(), name, f"runs:/{run.id}/{path}", run.id)
     return redirect(url_for("version.index", name=name, number=version.version), 303)
 

@@ -71,7 +71,9 @@ def _find(run: ShownRun, path: str) -> tuple[bytes, str]:
         if mode == FOLDER:
             found = entry(run.store.repo.objects.tree(sha), os.fsencode(part))
         if found is None:
-            raise ResourceDoesNotExist(f"The code of this run has no {path[:200]}")
+            raise ResourceDoesNotExist(
+                f"The code of this run has no {path[:200]}", hint="the run's Code lists what it has"
+            )
         mode, sha = found
     return mode, sha
 

@@ -34,11 +34,13 @@ class Shown:
     Attributes:
         comparison: The comparison.
         headline: The verdict of a pull request; "" for any other two revisions.
+        tone: Whether that is "good" or "bad"; "" for neither.
         remarks: What a reviewer should know.
     """
 
     comparison: Comparison
     headline: str = ""
+    tone: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -85,7 +87,10 @@ def image() -> Response:
     sha256 = request.args.get("sha256", "")
     found = previews.image(store().objects, sha256) if _is_digest(sha256) else None
     if found is None:
-        raise ResourceDoesNotExist("There is no such image here", hint="mlgit pull fetches it")
+        raise ResourceDoesNotExist(
+            "There is no such image here",
+            hint="mlgit fetch --artifacts brings what the remote has, if it was one",
+        )
     data, kind = found
     response = make_response(data)
     response.headers["Content-Type"] = kind
@@ -110,7 +115,8 @@ def _shown(points: int) -> Shown | None:
     if base:
         sides = sides_of(here, base, request.args.get("head", "").strip() or "HEAD")
         found = compare(here, sides.base, sides.head, points=points, fetch=False)
-        return Shown(found, Report(sides, found).headline, sides.remarks)
+        verdict = Report(sides, found)
+        return Shown(found, verdict.headline, verdict.tone, sides.remarks)
     if not asked:
         return None
     return Shown(compare(here, *resolve_pair(here, asked), points=points, fetch=False))
@@ -138,6 +144,7 @@ def _how(shown: Shown) -> dict[str, Any]:
         "sections": _sections(),
         "everything": _everything(),
         "headline": shown.headline,
+        "tone": shown.tone,
         "remarks": shown.remarks,
     }
 

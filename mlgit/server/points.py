@@ -55,7 +55,9 @@ def history(run_id: str) -> Response:
     key = request.args.get("key", "")
     points = store().runs.history(run_id, key)
     if not points:
-        raise ResourceDoesNotExist(f"The run has no metric {key[:100]!r}")
+        raise ResourceDoesNotExist(
+            f"The run has no metric {key[:100]!r}", hint="the run's Charts have those that it has"
+        )
     response = Response(HISTORY_HEADER + format_history(points), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="history.csv"'
     return response

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from mlgit.objects import Entry
+from mlgit.review.previews import image_kind
 from mlgit.server.markdown import to_html
 from mlgit.store.gitstore import GitStore
 
@@ -84,7 +85,10 @@ def preview(store: GitStore, path: str, entry: Entry) -> Preview:
     if not objects.has(entry.sha256):
         return Preview("absent")
     if suffix in IMAGES:
-        return Preview("image")
+        with objects.open(entry.sha256) as f:
+            is_image = suffix == ".svg" or image_kind(f.read(1000)) is not None
+        no_image = "This isn't an image, whatever its name says."
+        return Preview("image") if is_image else Preview("binary", note=no_image)
     if suffix in MEDIA:
         return Preview(MEDIA[suffix].partition("/")[0])
     if suffix in (".html", ".htm"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -29,6 +31,7 @@ def register(app: Flask) -> None:
         plural,
         shown,
         moment,
+        counted,
         short,
         is_text,
         shell,
@@ -43,6 +46,17 @@ def register(app: Flask) -> None:
 def shown(value: object) -> str:
     """A text on one line, what can't be seen as escapes; not yet HTML."""
     return visible(str(value))
+
+
+def counted(pairs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Names and values in the order that a person counts in: p2 before p10."""
+
+    def parts(name: str) -> list[tuple[str, int]]:
+        # A number stands where its digit would, before letters.
+        found = re.findall(r"[0-9]{1,18}|[^0-9]+", name)
+        return [("0", int(part)) if part[0] in "0123456789" else (part, 0) for part in found]
+
+    return sorted(pairs.items(), key=lambda pair: (parts(pair[0]), pair[0]))
 
 
 def short(value: object, limit: int = 60) -> str:

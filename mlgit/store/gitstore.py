@@ -19,7 +19,7 @@ from mlgit.entities import (
     RunTag,
     ViewType,
 )
-from mlgit.exceptions import InvalidParameterValue, ResourceDoesNotExist
+from mlgit.exceptions import InvalidParameterValue, MlgitException, ResourceDoesNotExist
 from mlgit.git import Repository
 from mlgit.objects import Entry, LocalObjects
 from mlgit.objects.tree import find, walk
@@ -202,8 +202,10 @@ class GitStore:
         local_path = validation.check_path(local_path)
         name = os.path.basename(os.path.abspath(local_path))
         path = validation.check_artifact_path(f"{folder}/{name}" if folder else name)
-        put = self.objects.put_folder if os.path.isdir(local_path) else self.objects.put_file
-        self.runs.log_artifact(run_id, path, put(local_path))
+        if os.path.isdir(local_path):
+            self._log_folder(run_id, path, local_path)
+        else:
+            self.runs.log_artifact(run_id, path, self.objects.put_file(local_path))
 
     def log_artifacts(
         self,
@@ -234,8 +236,20 @@ class GitStore:
                     f"{local_dir} isn't a folder", hint="log_artifact() takes a file"
                 )
             raise ResourceDoesNotExist(f"No such folder: {local_dir}")
-        put = self.objects.move_folder if move else self.objects.put_folder
-        self.runs.log_artifact(run_id, folder, put(local_dir))
+        if move:
+            self.runs.log_artifact(run_id, folder, self.objects.move_folder(local_dir))
+        else:
+            self._log_folder(run_id, folder, local_dir)
+
+    def _log_folder(self, run_id: str, path: str, local_dir: str) -> None:
+        """Log a folder: of what can't be read the rest is logged before that is told."""
+        left: list[MlgitException] = []
+        self.runs.log_artifact(run_id, path, self.objects.put_folder(local_dir, left))
+        if left:
+            others = f"; {len(left) - 1} more can't be logged either" if len(left) > 1 else ""
+            raise type(left[0])(
+                f"{left[0].message}{others}", hint="everything else in the folder was logged"
+            )
 
     def log_model(
         self, run_id: str, folder: str, path: str, tag: str, tag_value: Callable[[str | None], str]

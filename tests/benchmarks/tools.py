@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import shutil
 import subprocess
@@ -86,19 +85,6 @@ def _timed(
         tail = (folder.parent / "log.txt").read_text(errors="replace").strip().splitlines()[-2:]
         raise Unavailable(f"{' '.join(command)[-80:]}: {' / '.join(tail)[-300:]}")
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
-
-
-def touch_memory(size: int) -> None:
-    """Write to so many bytes of free memory and give them back, half of what is free at most.
-
-    A virtual machine's host hands out memory when it is first written to and takes back what
-    was freed a few seconds ago: a copy of 1 GB takes 0.4 s or 3 s by that alone, whoever makes
-    it. What was touched just before is there for the program that is measured next.
-    """
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with mmap.mmap(-1, max(1, min(size, free // 2))) as memory:
-        for at in range(0, len(memory), mmap.PAGESIZE):
-            memory[at] = 1
 
 
 _COMMIT = [

@@ -119,10 +119,27 @@ def test_a_branch_without_runs(place: Any) -> None:
     place.write("train.py", "x\n")
     place.commit()
     found = report(place.store, "main", conditions=["metrics.acc < 0.5"])
-    assert "no run was made of this branch's commits" in found.sides.remarks
+    (remark,) = found.sides.remarks
+    assert remark.startswith("no run was made of this branch's commits")
     (check,) = found.checks
     assert check.failed and check.problem == "there is no metrics.acc: no run stands for HEAD"
     assert report(place.store, "main").verdict == "no run"
+
+
+def test_a_run_of_the_branchs_code_before_its_first_commit(place: Any) -> None:
+    place.run("old", metrics={"acc": 0.9})
+    place.git("checkout", "-q", "-b", "topic")
+    place.write("train.py", "other\n")
+    place.run("tried first", metrics={"acc": 0.8})
+    place.write("train.py", "x\n")
+    place.run("kept", metrics={"acc": 0.95})
+    place.run("failed", status="FAILED")
+    place.commit()
+    assert names(place) == (["old"], ["kept"])
+    assert sides_of(place.store, "main").remarks == ()
+    place.git("checkout", "-q", "-b", "docs", "main")
+    place.commit("nothing but a message")
+    assert names(place)[1] == [], "a run of the base's code is the base's"
 
 
 def test_code_that_is_not_the_branchs_is_said(branch: Any) -> None:

@@ -339,6 +339,9 @@ def test_a_form_of_ours_writes(
     for field, value in (("stage", "zz"), ("stage", ""), ("star", "yes")):
         form = {"csrf": token[1], field: value}
         assert client.post(f"/runs/{run}/{field}", data=form, headers=OURS).status_code == 400
+    for wrong in ("x" * 251, "two\nlines", "nul\0", " "):
+        form = {"csrf": token[1], "name": wrong}
+        assert client.post(f"/runs/{run}/name", data=form, headers=OURS).status_code == 400
     send("stage", stage="active")
     assert store.runs.record(run).lifecycle_stage == "active"
     send("star", star="off")

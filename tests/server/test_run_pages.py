@@ -136,6 +136,7 @@ def test_artifacts_are_listed_previewed_and_downloaded(
         "log.txt": b"line\n" * 3,
         "page.html": b"<h1>hi</h1>",
         "b.bin": b"\0\1\2",
+        "false.png": b"<script>alert(1)</script>",
         "deep/er/x.txt": b"deep",
     }
     run = make_run(artifacts=files)
@@ -153,6 +154,7 @@ def test_artifacts_are_listed_previewed_and_downloaded(
         "page.html": "<iframe",
         "b.bin": "isn't text",
         "plots/a.png": "<img",
+        "false.png": "isn&#39;t an image",
         "deep/er/x.txt": "deep</pre>",
     }
     for path, part in expected.items():
@@ -162,6 +164,24 @@ def test_artifacts_are_listed_previewed_and_downloaded(
         assert answer.data == data
         assert answer.headers["Content-Disposition"].startswith("attachment")
     assert client.get(f"/runs/{run}/file/plots").status_code == 400
+    assert "<img" not in client.get(f"/runs/{run}/artifacts/false.png").text
+
+
+def test_what_never_was_is_not_called_damaged(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    run = make_run(metrics={"loss": 1.0})
+    for path in ("history.csv?key=x", "code/x.py", "artifacts/x"):
+        answer = client.get(f"/runs/{run}/{path}")
+        assert answer.status_code == 404 and "fsck" not in answer.text, path
+
+
+def test_params_stand_in_the_order_of_counting(
+    client: FlaskClient, make_run: Callable[..., str]
+) -> None:
+    run = make_run(params=dict.fromkeys(("p10", "p9", "a", "p100", "p", "p1b"), "v"))
+    names = re.findall(r'<th scope="row">(\w+)</th><td>v', client.get(f"/runs/{run}").text)
+    assert names == ["a", "p", "p1b", "p9", "p10", "p100"]
 
 
 def test_folders_are_downloaded_as_zip(

@@ -179,6 +179,25 @@ def test_links_in_a_folder_do_not_lead_out_of_it(run: Any, tmp_path: Path) -> No
     assert not any(p.is_symlink() for p in target.rglob("*"))
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_of_a_folder_with_what_cannot_be_logged_the_rest_is(
+    run: Any, tmp_path: Path, whole: bool
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    (folder / "sub/large.bin").write_bytes(bytes(2 << 20))
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "sub/loop").symlink_to(folder)
+    os.mkfifo(folder / "sub/pipe")
+    log = mlgit.log_artifact if whole else mlgit.log_artifacts
+    with pytest.raises(MlflowException, match=r"dangling.*2 more") as caught:
+        log(str(folder))
+    assert "everything else" in caught.value.hint
+    before = "folder/" if whole else ""
+    assert sorted(paths(run)) == [f"{before}a.txt", f"{before}sub/large.bin"]
+
+
 # -- images
 
 

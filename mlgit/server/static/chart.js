@@ -34,25 +34,42 @@ function shown(value) {
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 5 });
 
 /** A number on the y axis, which has little room. */
-function tick(value) {
+function tick(value, power) {
   if (value === null) return "";
   const size = Math.abs(value);
+  if (power && value) {
+    const more = size < 1e-3 ? Math.floor(Math.log10(size)) : 0;
+    return `${shown(value / 10 ** more)}e${power + more}`;
+  }
   return size >= 1e5 && size < 1e15 ? compact.format(value) : shown(value);
+}
+
+// Beyond these powers of ten the distance between two values may be no number any more.
+const FAR = 30;
+
+/** The power of ten that values are divided by to be drawn: 0 for all but the largest and smallest. */
+function powerOf(series) {
+  let most = 0;
+  for (const one of series) for (const y of one.y) if (y !== null && Math.abs(y) > most) most = Math.abs(y);
+  const power = most ? Math.floor(Math.log10(most)) : 0;
+  return Math.abs(power) < FAR ? 0 : Math.max(power, -300);
 }
 
 /** A step, seconds since the start, or a time, as the axis counts them. */
 function place(value, axis) {
+  if (axis === "step" && Number.isSafeInteger(value)) return String(value);
   if (axis === "time") return new Date(value * 1000).toLocaleString();
   if (axis === "relative") return value < 120 ? `${shown(value)} s` : `${shown(value / 60)} min`;
   return shown(value);
 }
 
 /** The series of points on common x, as uPlot takes them. */
-function tables(series) {
+function tables(series, unit) {
+  const small = (values) => (unit === 1 ? values : values.map((value) => (value === null ? null : value / unit)));
   const found = [];
   for (const one of series) {
-    found.push([one.x, one.y]);
-    if (one.smooth) found.push([one.x, one.smooth]);
+    found.push([one.x, small(one.y)]);
+    if (one.smooth) found.push([one.x, small(one.smooth)]);
   }
   return found.length === 1 ? found[0] : window.uPlot.join(found);
 }
@@ -87,6 +104,8 @@ export function draw(box, series, how) {
   };
   const [text, grid] = [css("--faint"), css("--line")];
   box.style.color = "";
+  const power = powerOf(series);
+  const unit = 10 ** power;
   const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: `12px ${style.fontFamily || "sans-serif"}` };
   const options = {
     width: box.clientWidth || 400,
@@ -96,17 +115,22 @@ export function draw(box, series, how) {
       y: { distr: how.logY ? 3 : 1 },
     },
     axes: [
-      how.axis === "time" ? { ...axis, size: 44 } : { ...axis, size: 34, values: (_, found) => found.map((v) => (v === null ? "" : how.axis === "relative" ? place(v, "relative") : shown(v))) },
-      { ...axis, size: 62, values: (_, found) => found.map(tick) },
+      how.axis === "time" ? { ...axis, size: 44 } : { ...axis, size: 34, space: roomOf, values: (_, found) => found.map((v) => (v === null ? "" : place(v, how.axis))) },
+      { ...axis, size: 62, values: (_, found) => found.map((value) => tick(value, power)) },
     ],
     series: [{}, ...lines(series)],
     legend: { show: false },
     cursor: { points: { size: 7 }, drag: { x: true, y: false } },
-    hooks: { setCursor: [(chart) => tell(chart, how)] },
+    hooks: { setCursor: [(chart) => tell(chart, how, unit)] },
   };
-  const data = positive(tables(series), how);
+  const data = positive(tables(series, unit), how);
   box.uplot = new window.uPlot(options, data, box);
   return box.uplot;
+}
+
+/** The pixels between two ticks of the x axis, by how long their numbers are. */
+function roomOf(chart, axis, least, most) {
+  return Math.max(50, 8 * Math.max(place(Math.round(least), "step").length, place(Math.round(most), "step").length));
 }
 
 /** On a logarithmic axis there is nothing at zero and below. */
@@ -118,7 +142,7 @@ function positive(data, how) {
   return [cut(x), ...rest.map((values) => up(cut(values)))];
 }
 
-function tell(chart, how) {
+function tell(chart, how, unit) {
   if (!how.says) return;
   const at = chart.cursor.idx;
   if (at === null || at === undefined) {
@@ -130,7 +154,8 @@ function tell(chart, how) {
     const value = chart.data[n + 1][at];
     // Runs log at steps of their own: those that have a point here are told.
     if (chart.series.length > 2 && (value === null || value === undefined)) return;
-    values.push(chart.series.length > 2 ? `${one.label}: ${shown(value)}` : shown(value));
+    const told = value === null || value === undefined ? "–" : shown(value * unit);
+    values.push(chart.series.length > 2 ? `${one.label}: ${told}` : told);
   });
   if (values.length > MOST_TOLD) values.splice(MOST_TOLD, values.length, `and ${values.length - MOST_TOLD} more`);
   how.says.textContent = `${place(chart.data[0][at], how.axis)}: ${values.join(" · ")}`;

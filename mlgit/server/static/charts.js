@@ -1,7 +1,7 @@
 // The charts of a page: fetched when they come into view, drawn again when the controls change.
 // Each is a ``figure.chart`` with ``data-key`` and ``data-runs`` (ids, with spaces between).
 
-import { drawBars, single } from "./bars.js";
+import { drawBars, sayOne, single } from "./bars.js";
 import { draw } from "./chart.js";
 import { follow } from "./live.js";
 
@@ -93,6 +93,7 @@ function paint(figure) {
   says.textContent = rest;
   box.setAttribute("aria-label", `Chart of ${figure.dataset.key}: ${rest}`);
   if (series.length > 1 && single(series)) return drawBars(box, series);
+  if (series.length === 1 && sayOne(box, series[0])) return;
   draw(box, series, { axis: how.x, logX: how.logX, logY: how.logY, says, rest });
 }
 

@@ -294,7 +294,7 @@ def test_a_going_run_is_drawn_as_it_goes_on(serve: Serve, open_page: Open, store
     for step in (1, 2, 3):
         store.runs.log_metric(run, "loss", 10.0 + step, 1000 + step, step)
     drawn = "document.querySelector('figure[data-key=loss] .plot').uplot"
-    _until(page, f"{drawn}.data[1].join() === '1,11,12,13'")
+    _until(page, f"{drawn}?.data[1].join() === '1,11,12,13'")
     overview.wait_for_selector("tr[data-metric=loss] [data-value]:has-text('13')")
     table.wait_for_selector("td[data-column='metrics.loss']:has-text('13')")
     store.runs.log_metric(run, "new", 5.0, 2000, 0)
@@ -303,6 +303,47 @@ def test_a_going_run_is_drawn_as_it_goes_on(serve: Serve, open_page: Open, store
     page.wait_for_selector(".status:has-text('finished')")
     overview.wait_for_selector(".status:has-text('finished')")
     table.wait_for_selector("td[data-column=status]:has-text('ended')")
+
+
+def test_odd_metrics_are_drawn_or_told(
+    serve: Serve, open_page: Open, store: GitStore, make_run: Make
+) -> None:
+    run = make_run(
+        metrics={"one": 0.8400000000000001, "never": float("nan"), "inf": float("inf")},
+        status="RUNNING",
+    )
+    step = 9_007_199_254_740_000
+    for key, values in {
+        "largest": [-1.7e308, 1.7e308, 3.0],
+        "smallest": [1e-310, 3e-310, 2e-310],
+        "late": [float(n) for n in range(100)],
+    }.items():
+        points = [Metric(key, value, 1000 + n, step + n) for n, value in enumerate(values)]
+        store.runs.log_batch(run, points, [], [])
+    store.runs.finish(run, "FINISHED")
+    page = open_page(f"{serve()}/runs/{run}/charts")
+    for key in ("largest", "smallest", "late"):
+        figure = f"document.querySelector('figure[data-key={key}] .plot')"
+        page.locator(f"figure[data-key={key}]").scroll_into_view_if_needed()
+        _until(page, f"{figure}?.uplot?.data[1].length > 2")
+        # Within the chart, from its bottom to its top.
+        places = page.evaluate(
+            f"{figure}.uplot.data[1].map((v) => {figure}.uplot.valToPos(v, 'y'))"
+        )
+        height = page.evaluate(f"{figure}.uplot.bbox.height / devicePixelRatio")
+        assert all(0 <= place <= height for place in places), (key, places)
+        assert max(places) - min(places) > height / 2, (key, places)
+        ticks = page.evaluate(f"{figure}.uplot.axes[1]._values")
+        assert len({tick for tick in ticks if tick}) > 2 and "Infinity" not in str(ticks), ticks
+        assert all(tick.count("e") <= 1 for tick in ticks if tick), ticks
+    assert "last 3" in page.inner_text("figure[data-key=largest] .says")
+    xs = page.evaluate(
+        "document.querySelector('figure[data-key=late] .plot').uplot.axes[0]._values"
+    )
+    assert len(set(xs)) == len(xs) > 1 and all(x.startswith("90071992547") for x in xs)
+    assert page.inner_text("figure[data-key=one] .single") == "0.84"
+    for key in ("never", "inf"):
+        assert page.inner_text(f"figure[data-key={key}] .single") == "no finite value"
 
 
 def test_artifacts_are_shown(serve: Serve, open_page: Open, make_run: Make) -> None:
