@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,14 @@ import mlgit
 from mlgit.git import Repository
 from mlgit.store.gitstore import GitStore
 from mlgit.tracking import experiments, fluent, uri
+
+# Started in a shell's background, Ctrl-C is ignored, and would be by all that the tests start.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SOURCE = str(Path(mlgit.__file__).resolve().parents[1])
 PERSON = {
