@@ -70,7 +70,7 @@ def image(objects: LocalObjects, sha256: str) -> tuple[bytes, str] | None:
         data = objects.read(sha256)
     except MlgitException:
         return None
-    kind = image_kind(data)
+    kind = _image_kind(data)
     return (data, kind) if kind else None
 
 
@@ -82,10 +82,17 @@ def looks_like_image(objects: LocalObjects, sha256: str) -> bool:
         sha256: Their digest.
     """
     size = objects.size(sha256)
-    if size is None or size > MAX_IMAGE:
-        return False
+    return size is not None and size <= MAX_IMAGE and begins_as_image(objects, sha256)
+
+
+def begins_as_image(objects: LocalObjects, sha256: str) -> bool:
+    """Whether an object, of whatever size, begins as an image does.
+
+    Raises:
+        ResourceDoesNotExist: It isn't here.
+    """
     with objects.open(sha256) as file:
-        return image_kind(file.read(1000)) is not None
+        return _image_kind(file.read(1000)) is not None
 
 
 def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | None:
@@ -99,13 +106,13 @@ def _bytes(objects: LocalObjects, entry: Entry | None, largest: int) -> bytes | 
 
 def _image(data: bytes | None) -> str | None:
     """Bytes as a ``data:`` URL; None where they are no image that is known by its beginning."""
-    kind = image_kind(data) if data is not None else None
+    kind = _image_kind(data) if data is not None else None
     if data is None or kind is None:
         return None
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def image_kind(data: bytes) -> str | None:
+def _image_kind(data: bytes) -> str | None:
     """The media type that a file's beginning tells."""
     kind = next((kind for start, kind in _IMAGES if data.startswith(start)), None)
     if kind is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":

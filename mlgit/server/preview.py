@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from mlgit.objects import Entry
-from mlgit.review.previews import image_kind
+from mlgit.review.previews import begins_as_image
 from mlgit.server.markdown import to_html
 from mlgit.store.gitstore import GitStore
 
@@ -85,10 +85,9 @@ def preview(store: GitStore, path: str, entry: Entry) -> Preview:
     if not objects.has(entry.sha256):
         return Preview("absent")
     if suffix in IMAGES:
-        with objects.open(entry.sha256) as f:
-            is_image = suffix == ".svg" or image_kind(f.read(1000)) is not None
-        no_image = "This isn't an image, whatever its name says."
-        return Preview("image") if is_image else Preview("binary", note=no_image)
+        if suffix == ".svg" or begins_as_image(objects, entry.sha256):
+            return Preview("image")
+        return Preview("binary", note="This isn't an image, whatever its name says.")
     if suffix in MEDIA:
         return Preview(MEDIA[suffix].partition("/")[0])
     if suffix in (".html", ".htm"):

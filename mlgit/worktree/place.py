@@ -133,11 +133,11 @@ class Placer:
         return os.path.exists(f"{self._root}/.GIT") and os.path.exists(f"{self._root}/.git")
 
     def _link(self, entry: Entry, temporary: str) -> bool:
+        if entry.size < SHARED and self._links == ["reflink"]:
+            return False  # copied sooner; a hard link is never what comes instead
         for link in list(self._links):
             try:
                 if link == "reflink":
-                    if entry.size < SHARED:
-                        continue
                     self._reflink(entry, temporary)
                     return True
                 if entry.kind == "f":  # the object can't be executable for one of its names

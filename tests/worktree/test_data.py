@@ -329,6 +329,21 @@ def test_a_file_system_without_reflinks_is_asked_once(
     assert two.files() == two.ONE and len(asked) == 1
 
 
+def test_hard_links_do_not_take_the_place_of_reflinks(
+    two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def share(self: Placer, entry: Any, temporary: str) -> None:
+        self._copy(entry, temporary, None)
+
+    monkeypatch.setattr(Placer, "_reflink", share)
+    (two / ".mlgit").mkdir(exist_ok=True)
+    (two / ".mlgit/config.yaml").write_text("format: 1\ndata:\n  links: [reflink, hardlink]\n")
+    two.git("checkout", "-q", "HEAD~1")
+    two.checkout()
+    assert two.files() == two.ONE
+    assert {os.stat(two / "data" / name).st_nlink for name in two.files()} == {1}
+
+
 def test_the_configuration_chooses(two: Any) -> None:
     folder = two / ".mlgit"
     folder.mkdir()
